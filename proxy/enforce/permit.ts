@@ -1,0 +1,77 @@
+import type { SpendableMeter } from '../../contracts/budget.ts';
+import type { ErrorCode } from '../../contracts/errors.ts';
+
+/** A resolved and classified address that policy let us dial. */
+export interface PermittedAddress {
+  readonly address: string;
+  readonly family: 4 | 6;
+  readonly address_class: string;
+}
+
+/** Units that may flow now. Only `enforce/` makes one; `forward/` takes from it before each byte it passes on. */
+export interface Spending {
+  /** Takes up to `units` and says how many may pass at once (0..units). */
+  readonly take: (meter: SpendableMeter, units: number) => number;
+  /** Gives units back that were taken but not used. */
+  readonly giveBack: (meter: SpendableMeter, units: number) => void;
+  /** Asks for more; true when `take` may succeed again, false when the budget refuses (then the stream is cut). */
+  readonly more: (meter: SpendableMeter, units: number) => Promise<boolean>;
+}
+
+/**
+ * Proof that an egress was allowed, that its obligations are armed, its first unit is reserved and its `egress.decided`
+ * is in the journal. Made only in `enforce/` (the symbol is not exported), taken only by `forward/`.
+ */
+export interface Permit {
+  readonly [permitted]: true;
+  readonly egress_id: string;
+  readonly run_id: string;
+  readonly kind: 'http' | 'tunnel';
+  /** Canonical host (no brackets) and port; TLS to the origin is never ours yet. */
+  readonly host: string;
+  readonly port: number;
+  /** Value of the `Host` field to send: canonical, port only when it is not 80. */
+  readonly authority: string;
+  readonly method: string;
+  /** Origin-form target, the very bytes that were judged, query included. */
+  readonly target: string;
+  readonly addresses: readonly PermittedAddress[];
+  /** No connection is shared between runs, origins or address classes. */
+  readonly pool_key: string;
+  readonly spending: Spending;
+  /** Aborts with a `StopReason` when run, snapshot or deadline no longer allow this exchange. */
+  readonly stop: AbortSignal;
+  /** Checked at the first write: a cancel between permit and dial wins. */
+  readonly stillValid: () => boolean;
+  /** Before one further try on a fresh connection: spends a unit of `requests` and journals `egress.retried`. */
+  readonly anotherTry: () => Promise<boolean>;
+}
+
+/** `reason` of an aborted `stop` signal. */
+export interface StopReason {
+  readonly code: ErrorCode;
+  readonly detail: string;
+}
+
+const permitted: unique symbol = Symbol('permitted');
+
+export function makePermit(fields: Omit<Permit, typeof permitted>): Permit {
+  return { ...fields, [permitted]: true };
+}
+
+/** What became of a permitted exchange. Bytes are between proxy and origin: heads as serialised, bodies with framing. */
+export interface Outcome {
+  readonly kind: 'completed' | 'failed' | 'cut';
+  /** Status of the origin's final answer; undefined for tunnels and when none came. */
+  readonly status: number | undefined;
+  readonly response_headers: readonly string[];
+  readonly address: string | undefined;
+  readonly bytes_out: number;
+  readonly bytes_in: number;
+  /** Milliseconds from the permit to the first byte of the answer, and to the end. */
+  readonly first_byte_ms: number | undefined;
+  readonly duration_ms: number;
+  /** For failed and cut: `upstream_*`, `client_gone`, `budget_exhausted`, `run_ended`, ... */
+  readonly code: ErrorCode | 'client_gone' | undefined;
+  readonly meter?: SpendableMeter;
+}
