@@ -1,0 +1,19 @@
+/** What tests may need of the machine. `undefined` is there; otherwise why it isn't. */
+export interface Missing {
+  /** Network and mount namespaces: the addresses, the DNS server. */
+  readonly world?: string | undefined;
+  readonly ipv6?: string | undefined;
+  readonly jail?: string | undefined;
+  readonly postgres?: string | undefined;
+}
+
+export type Need = keyof Missing | `command ${string}`;
+
+export const missingVariable = 'TEST_WORLD_LACKS';
+/** A file to which each test that did not run is added: one `NotRun` a line. */
+export const notRunVariable = 'TEST_WORLD_NOT_RUN';
+
+export interface NotRun {
+  readonly title: string;
+  readonly reason: string;
+}
