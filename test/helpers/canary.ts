@@ -1,7 +1,7 @@
 import { createSocket } from 'node:dgram';
-import { once } from 'node:events';
 import { createServer, isIPv6 } from 'node:net';
 import type { Lifetime } from './lifetime.ts';
+import { listen } from './listen.ts';
 
 export interface Contact {
   readonly transport: 'tcp' | 'udp';
@@ -17,7 +17,10 @@ export interface Canary {
   readonly contacts: readonly Contact[];
 }
 
-/** A TCP and a UDP listener on the same address and port, which write down every contact. TCP contacts are answered with `caught`. */
+/**
+ * A TCP and a UDP listener on the same address and port, which write down every contact. TCP contacts are answered with `caught`.
+ * An address and port that another test listens on is waited for.
+ */
 export async function startCanary(lifetime: Lifetime, address: string, port: number): Promise<Canary> {
   const contacts: Contact[] = [];
   const streams = createServer((socket) => {
@@ -27,19 +30,15 @@ export async function startCanary(lifetime: Lifetime, address: string, port: num
     socket.on('data', (chunk) => { if (chunks.length < 64) chunks.push(chunk); });
     socket.end('HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\ncaught');
   });
-  streams.listen(port, address);
-  await once(streams, 'listening');
-  const bound = streams.address();
-  if (bound === null || typeof bound === 'string') throw new Error('The canary has no port.');
+  const taken = await listen(streams, () => streams.listen(port, address));
 
   const datagrams = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
   datagrams.on('message', (message, from) => contacts.push({ transport: 'udp', from: from.address, bytes: () => message }));
-  datagrams.bind(bound.port, address);
-  await once(datagrams, 'listening');
+  await listen(datagrams, () => datagrams.bind(taken, address));
 
   lifetime.teardown(() => {
     streams.close();
     datagrams.close();
   });
-  return { address, port: bound.port, contacts };
+  return { address, port: taken, contacts };
 }

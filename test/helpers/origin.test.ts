@@ -9,7 +9,7 @@ import { addresses } from './world.ts';
 const test = needs('world');
 
 test('the origin keeps the very bytes beside the parsed requests', async (t) => {
-  const origin = await startOrigin(t, { port: 8101 });
+  const origin = await startOrigin(t);
   const socket = connect(origin.port, origin.address);
   t.teardown(() => socket.destroy());
   const sent = 'POST /a?b HTTP/1.1\r\nHost: x\r\nX-Odd:  value \r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nEnd: yes\r\n\r\n'
@@ -28,7 +28,7 @@ test('the origin keeps the very bytes beside the parsed requests', async (t) => 
 });
 
 test('a body that breaks off is not complete', async (t) => {
-  const origin = await startOrigin(t, { port: 8102, respond: () => { /* Never answers. */ } });
+  const origin = await startOrigin(t, { respond: () => { /* Never answers. */ } });
   const socket = connect(origin.port, origin.address);
   socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc');
   const seen = await origin.request('the request');
@@ -50,7 +50,7 @@ test('the answer is the one that the test gives', async (t) => {
 });
 
 test('a connection can be taken over before any HTTP', async (t) => {
-  const origin = await startOrigin(t, { port: 8104, connection: (socket) => socket.write('220 hello\r\n') });
+  const origin = await startOrigin(t, { connection: (socket) => socket.write('220 hello\r\n') });
   const socket = connect(origin.port, origin.address);
   t.teardown(() => socket.destroy());
   t.is((await event('the greeting', socket, 'data')).join(''), '220 hello\r\n');

@@ -2,9 +2,10 @@ import { once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { addresses } from './world.ts';
 import type { Lifetime } from './lifetime.ts';
+import { listen } from './listen.ts';
 import { until } from './wait.ts';
+import { freshAddress } from './world.ts';
 
 /** Raw bytes kept of one connection; all are counted. */
 const keptBytes = 8 * 1024 * 1024;
@@ -47,7 +48,7 @@ export interface Origin {
 }
 
 export interface OriginOptions {
-  /** Default: the world's first public address. */
+  /** Default: a public address of its own. One that another test listens on is waited for. */
   readonly address?: string;
   /** Default: 80. */
   readonly port?: number;
@@ -83,11 +84,8 @@ export async function startOrigin(lifetime: Lifetime, options: OriginOptions = {
     if (options.connection === undefined) http.emit('connection', socket);
     else options.connection(socket, connection);
   });
-  const address = options.address ?? addresses.public;
-  server.listen(options.port ?? 80, address);
-  await once(server, 'listening');
-  const bound = server.address();
-  if (bound === null || typeof bound === 'string') throw new Error('The origin has no port.');
+  const address = options.address ?? await freshAddress();
+  const port = await listen(server, () => server.listen(options.port ?? 80, address));
 
   const close = async (): Promise<void> => {
     const closed = server.listening ? once(server, 'close') : undefined;
@@ -99,7 +97,7 @@ export async function startOrigin(lifetime: Lifetime, options: OriginOptions = {
   lifetime.teardown(close);
   return {
     address,
-    port: bound.port,
+    port,
     requests,
     connections,
     request: (what, match = () => true, deadline) => until(`at the origin: ${what}`, () => requests.find(match), deadline),

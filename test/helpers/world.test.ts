@@ -4,7 +4,7 @@ import { event, within } from './wait.ts';
 import { startCanary } from './canary.ts';
 import { needs } from './needs.ts';
 import { startProcess } from './process.ts';
-import { addresses, dnsZone, noRoute } from './world.ts';
+import { addresses, dnsZone, freshAddress, noRoute } from './world.ts';
 import { onInterface } from './world/addresses.ts';
 
 const test = needs('world');
@@ -55,7 +55,7 @@ test('no packet leaves: an address that nobody plays has no route', async (t) =>
 test('a connection to the silent address neither opens nor fails', async (t) => {
   const socket = connect(80, addresses.silent);
   t.teardown(() => socket.destroy());
-  const outcome = within('an outcome', Promise.race([event('x', socket, 'connect'), event('x', socket, 'error')]), 300);
+  const outcome = within('an outcome', new Promise((resolve) => { socket.once('connect', resolve).once('error', resolve); }), 300);
   await t.throwsAsync(outcome, { message: /Did not come/ });
 });
 
@@ -135,4 +135,26 @@ test('the names of an ended test are gone', async (t) => {
   await resolve4(name);
   for (const end of ends) await end();
   await t.throwsAsync(resolve4(name), { code: 'ENOTFOUND' });
+});
+
+test('who wants an address that another test listens on waits for it', async (t) => {
+  const ends: (() => unknown)[] = [];
+  const first = await startCanary({ teardown: (fn) => { ends.push(fn); } }, addresses.metadata, 8099);
+  const second = startCanary(t, addresses.metadata, 8099);
+  await t.throwsAsync(within('the second', second, 100), { message: /Did not come/ });
+  for (const end of ends) end();
+  t.is((await second).port, first.port);
+});
+
+test('each origin can have port 80 at an address of its own', async (t) => {
+  const [first, second] = [await freshAddress(), await freshAddress()];
+  t.not(first, second);
+  for (const address of [first, second]) {
+    const canary = await startCanary(t, address, 80);
+    const socket = connect(80, address);
+    t.teardown(() => socket.destroy());
+    await event(`a connection to ${address}`, socket, 'connect');
+    await event('the answer', socket, 'data');
+    t.is(canary.contacts.length, 1);
+  }
 });

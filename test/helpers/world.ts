@@ -40,6 +40,11 @@ export function dnsZone(lifetime: Lifetime): DnsZone {
   };
 }
 
+/** A public address of the world that no other test has, so that each can have its own port 80. */
+export async function freshAddress(): Promise<string> {
+  return await askControl(controlSocket(), { operation: 'address' }) as string;
+}
+
 /** For a name that is nobody's own, such as the demo's. */
 export async function setName(name: string, answer: DnsAnswer): Promise<void> {
   await askControl(controlSocket(), { operation: 'dns_set', name, answer });

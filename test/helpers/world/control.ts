@@ -7,6 +7,8 @@ export type ControlRequest =
   | { readonly operation: 'dns_set'; readonly name: string; readonly answer: DnsAnswer }
   | { readonly operation: 'dns_remove'; readonly suffix: string }
   | { readonly operation: 'dns_queries'; readonly suffix: string }
+  /** The next public address that nobody else has. */
+  | { readonly operation: 'address' }
   /** Starts the run's Postgres when it isn't running; answers where its socket is. */
   | { readonly operation: 'postgres' };
 
@@ -36,8 +38,17 @@ async function perform(asked: ControlRequest, { zones, postgres }: ControlContex
     case 'dns_set': return zones.set(asked.name, asked.answer);
     case 'dns_remove': return zones.remove(asked.suffix);
     case 'dns_queries': return zones.queries(asked.suffix);
+    case 'address': return nextAddress();
     case 'postgres': return postgres();
   }
+}
+
+let given = 0;
+
+/** From 20.30.41.1 to 20.30.47.254, and round again: no run has that many at once. */
+function nextAddress(): string {
+  const index = given++ % (7 * 254);
+  return `20.30.${41 + Math.floor(index / 254)}.${1 + (index % 254)}`;
 }
 
 /** Asks the keeper at `path`; rejects with its problem. */

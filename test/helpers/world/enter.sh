@@ -28,6 +28,8 @@ for address in $addresses; do
     *) must ip address add "$address" dev lo ;;
   esac
 done
+# The public addresses that `freshAddress` hands out: local without being listed one by one.
+must ip route add local 20.30.40.0/21 dev lo
 # Sent out through lo, such packets come back, are for nobody and are dropped: a firewall that says nothing.
 must ip route add 20.30.99.0/24 dev lo src 20.30.40.50
 must ip route add unreachable 20.30.98.0/24
