@@ -38,13 +38,12 @@ const notRun = existsSync(list)
   ? readFileSync(list, 'utf8').trim().split('\n').map((line) => JSON.parse(line) as NotRun)
   : [];
 await rm(folder, { recursive: true });
-const known = new Set(notRun.map(({ title }) => title));
-const others = reader.skipped.filter((title) => !known.has(title) && !notRun.some((entry) => entry.title.endsWith(` › ${title}`)));
-const all = [...notRun, ...others.map((title): NotRun => ({ title, reason: 'skipped in its source' }))];
-if (all.length > 0) {
-  console.log('\nNot run:');
-  for (const { title, reason } of all) console.log(`  ${title}\n    ${reason}`);
-}
+const told = (shown: string): boolean => notRun.some(({ title }) => shown === title || shown.endsWith(` › ${title}`));
+const all = [
+  ...notRun.map(({ file, title, reason }) => `${file} › ${title}\n    ${reason}`),
+  ...reader.skipped.filter((shown) => !told(shown)).map((shown) => `${shown}\n    skipped in its source`),
+];
+if (all.length > 0) console.log(`\nNot run (${all.length}):\n  ${all.join('\n  ')}`);
 const counts = reader.counts() ?? { passed: 0, failed: 1 };
 console.log(`\n${counts.passed} passed, ${code === 0 ? counts.failed : Math.max(1, counts.failed)} failed`);
 process.exitCode = code === 0 && counts.failed > 0 ? 1 : code;

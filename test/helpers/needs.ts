@@ -36,7 +36,7 @@ function skipping(reason: string): TestFn {
   const file = relative(fileURLToPath(new URL('../', import.meta.url)), fileURLToPath(test.meta.file)).replace(/\.test\.ts$/, '');
   const skip = (title: string, ...rest: unknown[]): void => {
     const list = process.env[notRunVariable];
-    const line: NotRun = { title: `${file} › ${title}`, reason };
+    const line: NotRun = { file, title, reason };
     if (list !== undefined) appendFileSync(list, `${JSON.stringify(line)}\n`);
     (test.skip as (...values: unknown[]) => void)(title, ...rest);
   };

@@ -11,7 +11,7 @@ import { serveControl } from './control.ts';
 import { serveDns } from './dns-server.ts';
 import { DnsZones } from './dns-zones.ts';
 import { missingVariable, type Missing } from './missing.ts';
-import { postgresBinaries, startPostgresServer } from './postgres-server.ts';
+import { postgresBinaries, startPostgresServer, type PostgresServer } from './postgres-server.ts';
 
 const [folder = '', command = '', ...args] = process.argv.slice(2);
 
@@ -24,9 +24,17 @@ const zones = new DnsZones();
 const world = process.env['TEST_WORLD_MISSING'];
 if (world === undefined) for (const address of dnsAddresses) await serveDns(address, zones);
 
-let postgres: Promise<string> | undefined;
+let postgres: Promise<PostgresServer> | undefined;
+const startPostgres = async (): Promise<string> => {
+  postgres ??= startPostgresServer(folder).then((server) => {
+    // Without a process namespace nothing else ends it.
+    process.on('exit', () => server.process.kill('SIGQUIT'));
+    return server;
+  });
+  return (await postgres).socketFolder;
+};
 const control = join(folder, 'control');
-await serveControl(control, { zones, postgres: () => postgres ??= startPostgresServer(folder) });
+await serveControl(control, { zones, postgres: startPostgres });
 
 const ipv6 = process.env['TEST_WORLD_IPV6'] ?? 'there is no world';
 const missing: Missing = {
@@ -41,6 +49,11 @@ const child = spawn(command, args, {
 });
 const [code, signal] = await once(child, 'exit') as [number | null, string | null];
 if (signal !== null) process.stderr.write(`${command} was ended by ${signal}\n`);
+const server = await postgres;
+if (server !== undefined) {
+  server.process.kill('SIGQUIT');
+  await once(server.process, 'exit');
+}
 process.exit(code ?? 70);
 
 /** Whether a jail can be had here at all. What the jail itself needs is for its own tests to find out. */

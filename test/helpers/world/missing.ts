@@ -14,6 +14,7 @@ export const missingVariable = 'TEST_WORLD_LACKS';
 export const notRunVariable = 'TEST_WORLD_NOT_RUN';
 
 export interface NotRun {
+  readonly file: string;
   readonly title: string;
   readonly reason: string;
 }

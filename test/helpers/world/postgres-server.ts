@@ -1,4 +1,4 @@
-import { execFile, spawn } from 'node:child_process';
+import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chown, mkdir, open, readdir, readFile } from 'node:fs/promises';
 import { accessSync, constants } from 'node:fs';
@@ -21,6 +21,12 @@ function hasServer(folder: string): boolean {
   } catch {
     return false;
   }
+}
+
+export interface PostgresServer {
+  readonly socketFolder: string;
+  /** SIGQUIT ends it at once. */
+  readonly process: ChildProcess;
 }
 
 interface Account {
@@ -53,9 +59,9 @@ const settings: Readonly<Record<string, string>> = {
 
 /**
  * Starts a new, empty server below `folder`, which any uid must be able to enter. Superuser `postgres`, Unix socket only,
- * whose folder is given back. It is a child of this process.
+ * whose folder is given back.
  */
-export async function startPostgresServer(folder: string): Promise<string> {
+export async function startPostgresServer(folder: string): Promise<PostgresServer> {
   const binaries = await postgresBinaries();
   if (binaries === undefined) throw new Error('No PostgreSQL server binaries: run npm run setup.');
   const owner = await account();
@@ -80,5 +86,5 @@ export async function startPostgresServer(folder: string): Promise<string> {
   ended.catch(() => { /* After the start this is for nobody to hear: its clients see it. */ });
   // The eighth line of the pid file is the server's own word on its state.
   await Promise.race([ended, until('a started Postgres', async () => (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n')[7]?.trim() === 'ready')]);
-  return home;
+  return { socketFolder: home, process: server };
 }
