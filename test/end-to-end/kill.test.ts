@@ -1,0 +1,113 @@
+/**
+ * kill -9 of any process loses no event: the proxy worker and the control plane are killed at 50 random instants under load,
+ * and every request that the origin saw has its `egress.decided` in the verified chain, each once.
+ */
+import { readFileSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { Agent, request } from 'node:http';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { startInstallation } from '../helpers/installation.ts';
+import { needs } from '../helpers/needs.ts';
+import { startOrigin } from '../helpers/origin.ts';
+import { temporaryFolder } from '../helpers/temporary.ts';
+import { until } from '../helpers/wait.ts';
+import { dnsZone } from '../helpers/world.ts';
+
+const test = needs('world');
+
+const kills = 50;
+
+/** Pids of the children of `parent` whose command line names `script`. */
+async function children(parent: number, script: string): Promise<number[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
+  return pids.filter((pid) => {
+    try {
+      const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+      return status.includes(`PPid:\t${parent}\n`) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(script);
+    } catch {
+      return false; // It ended between the two.
+    }
+  });
+}
+
+test('50 random kill -9 of worker and control plane under load: what the origin saw is in the chain, each once', async (t) => {
+  t.timeout(300_000);
+  const zone = dnsZone(t);
+  const installation = await startInstallation(t);
+  const site = await startOrigin(t, { respond: (_request, response) => { response.end('ok\n'); } });
+  const host = await zone.set('site', [site.address]);
+  const { body: run } = await installation.api<{ run_id: string; agent_token: string }>('POST', '/chat/run', {
+    goal: 'load', budget: { requests: 1_000_000 },
+    policy: { allow: [{ id: 'allow-0', host, ports: [80], methods: ['GET'], path_prefix: null }] },
+  });
+  const authorization = `Basic ${Buffer.from(`${run.run_id}:${run.agent_token}`).toString('base64')}`;
+
+  let loading = true;
+  let sent = 0;
+  let answered = 0;
+  const agent = new Agent({ keepAlive: true, maxSockets: 8 });
+  const one = (): Promise<void> => new Promise((resolve) => {
+    const outgoing = request({
+      agent, host: '127.0.0.1', port: installation.port, path: `http://${host}/${++sent}`, timeout: 20_000,
+      headers: { host, 'proxy-authorization': authorization },
+    }, (response) => {
+      if (response.statusCode === 200) answered++;
+      response.resume().on('close', resolve);
+    });
+    outgoing.on('timeout', () => outgoing.destroy());
+    // Refused while the worker is away: that is what a kill looks like to a client.
+    outgoing.on('error', () => { void pause(20).then(resolve); });
+    outgoing.end();
+  });
+  const clients = Array.from({ length: 8 }, async () => { while (loading) await one(); });
+
+  let killed = 0;
+  while (killed < kills) {
+    const script = Math.random() < 0.5 ? 'proxy/main.ts' : 'control-plane/main.ts';
+    const [pid] = await until(`${script} to run`, async () => {
+      const found = await children(installation.up.pid, script);
+      return found.length > 0 && found;
+    });
+    // The instant is the experiment, so this one waits by the clock.
+    await pause(Math.random() * 400);
+    try {
+      process.kill(pid ?? 0, 'SIGKILL');
+      killed++;
+    } catch {
+      // It had been killed a moment ago and not been replaced yet.
+    }
+  }
+  const before = answered;
+  await until('requests to be answered again after the last kill', () => answered > before + 50, 60_000);
+  loading = false;
+  await Promise.all(clients);
+  agent.destroy();
+
+  const { code } = await installation.command(['runs', 'cancel', run.run_id]);
+  t.is(code, 0);
+  const { body: settled } = await installation.api<{ settled: boolean }>('GET', `/chat/run/${run.run_id}/settled?wait_ms=30000`);
+  t.true(settled.settled, 'the journals were not ingested in time');
+
+  const file = join(await temporaryFolder(t), 'trail.jsonl');
+  t.is((await installation.command(['audit', 'export', '--out', file])).code, 0);
+  const verified = await installation.command(['audit', 'verify', '--export', file]);
+  t.is(verified.code, 0, verified.stdout + verified.stderr);
+
+  const decided = new Map<string, number>();
+  for (const line of (await readFile(file, 'utf8')).trimEnd().split('\n')) {
+    const { events = [] } = JSON.parse(line) as { events?: readonly { event?: { type: string; payload: { path?: string } }; type?: string; payload?: { path?: string } }[] };
+    for (const item of events) {
+      const event = item.event ?? item;
+      if (event.type === 'egress.decided') decided.set(event.payload?.path ?? '', (decided.get(event.payload?.path ?? '') ?? 0) + 1);
+    }
+  }
+  const seen = new Set(site.requests.map(({ target }) => target));
+  t.true(seen.size > 200, `only ${seen.size} requests reached the origin`);
+  t.deepEqual([...seen].filter((path) => !decided.has(path)), [], 'the origin saw requests that the chain does not know');
+  t.deepEqual([...decided].filter(([, times]) => times > 1), [], 'decisions are in the chain more than once');
+
+  const { body: view } = await installation.api<{ budget: { requests: { used: number; reserved: number } } }>('GET', `/chat/run/${run.run_id}`);
+  t.true(view.budget.requests.used >= seen.size, 'the ledger knows less than was forwarded');
+  t.log(`${kills} kills, ${sent} sent, ${answered} answered, ${seen.size} at the origin, ${decided.size} decided, ${view.budget.requests.used} settled`);
+});
