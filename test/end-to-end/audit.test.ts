@@ -2,6 +2,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startInstallation, type Installation } from '../helpers/installation.ts';
+import { fileLifetime } from '../helpers/lifetime.ts';
 import { needs } from '../helpers/needs.ts';
 import { startOrigin } from '../helpers/origin.ts';
 import { startSallyport } from '../helpers/process.ts';
@@ -15,15 +16,16 @@ let folder: string;
 let lines: string[];
 let key: string;
 
+const file = fileLifetime();
 test.before(async (t) => {
-  const zone = dnsZone(t);
-  installation = await startInstallation(t);
-  const site = await startOrigin(t);
+  const zone = dnsZone(file);
+  installation = await startInstallation(file);
+  const site = await startOrigin(file);
   const host = await zone.set('site', [site.address]);
   for (const path of ['/a', '/b']) {
     await installation.run(['--allow', `${host}:80:GET`], ['sh', '-c', `curl -s http://${host}${path}; curl -s http://denied.test/`]);
   }
-  folder = await temporaryFolder(t);
+  folder = await temporaryFolder(file);
   const { code, stderr } = await installation.command(['audit', 'export', '--out', join(folder, 'trail.jsonl')]);
   t.is(code, 0, stderr);
   lines = (await readFile(join(folder, 'trail.jsonl'), 'utf8')).trimEnd().split('\n');

@@ -1,5 +1,6 @@
 /** Never over, by the origin's count. */
 import { startInstallation, type Installation } from '../helpers/installation.ts';
+import { fileLifetime } from '../helpers/lifetime.ts';
 import { needs } from '../helpers/needs.ts';
 import { startOrigin, type Origin } from '../helpers/origin.ts';
 import { dnsZone } from '../helpers/world.ts';
@@ -11,10 +12,11 @@ let site: Origin;
 let host: string;
 const large = Buffer.alloc(3 * 1024 * 1024, 'x');
 
-test.before(async (t) => {
-  const zone = dnsZone(t);
-  installation = await startInstallation(t);
-  site = await startOrigin(t, {
+const file = fileLifetime();
+test.before(async () => {
+  const zone = dnsZone(file);
+  installation = await startInstallation(file);
+  site = await startOrigin(file, {
     respond: (request, response) => {
       request.resume();
       if (request.url === '/large') response.end(large);

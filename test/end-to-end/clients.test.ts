@@ -1,6 +1,7 @@
 /** Real clients, unchanged, from inside the jail and by `HTTP_PROXY` with credentials. Verdicts are what the origin saw. */
 import { gitOrigin } from '../helpers/git-origin.ts';
 import { startInstallation, type Installation } from '../helpers/installation.ts';
+import { fileLifetime } from '../helpers/lifetime.ts';
 import { needs } from '../helpers/needs.ts';
 import { startOrigin, type Origin } from '../helpers/origin.ts';
 import { startProcess } from '../helpers/process.ts';
@@ -34,11 +35,12 @@ let repository: Origin;
 let host: string;
 let repositoryHost: string;
 
-test.before(async (t) => {
-  const zone = dnsZone(t);
-  installation = await startInstallation(t);
-  site = await startOrigin(t, { respond: (_request, response) => { response.end('the page\n'); } });
-  repository = await startOrigin(t, await gitOrigin(t));
+const file = fileLifetime();
+test.before(async () => {
+  const zone = dnsZone(file);
+  installation = await startInstallation(file);
+  site = await startOrigin(file, { respond: (_request, response) => { response.end('the page\n'); } });
+  repository = await startOrigin(file, await gitOrigin(file));
   host = await zone.set('site', [site.address]);
   repositoryHost = await zone.set('code', [repository.address]);
 });

@@ -1,6 +1,7 @@
 /** Who an exchange belongs to is decided by where it came from, never by what it says. */
 import { createConnection } from 'node:net';
 import { startInstallation, type Installation } from '../helpers/installation.ts';
+import { fileLifetime } from '../helpers/lifetime.ts';
 import { needs } from '../helpers/needs.ts';
 import { startOrigin, type Origin } from '../helpers/origin.ts';
 import { until, within } from '../helpers/wait.ts';
@@ -15,10 +16,11 @@ let installation: Installation;
 let site: Origin;
 let host: string;
 
-test.before(async (t) => {
-  const zone = dnsZone(t);
-  installation = await startInstallation(t);
-  site = await startOrigin(t, {
+const file = fileLifetime();
+test.before(async () => {
+  const zone = dnsZone(file);
+  installation = await startInstallation(file);
+  site = await startOrigin(file, {
     respond: (request, response) => {
       if (request.url === '/slow') response.write('first\n');
       else response.end('ok\n');

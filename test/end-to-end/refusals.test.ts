@@ -1,6 +1,7 @@
 /** A jailed agent tries what it may not. Each try is refused with its code, recorded, explained in the report, and reaches nobody. */
 import { startCanary, type Canary } from '../helpers/canary.ts';
 import { startInstallation, type Installation } from '../helpers/installation.ts';
+import { fileLifetime } from '../helpers/lifetime.ts';
 import { needs } from '../helpers/needs.ts';
 import { startOrigin, type Origin } from '../helpers/origin.ts';
 import { addresses, dnsZone, type DnsZone } from '../helpers/world.ts';
@@ -13,13 +14,14 @@ let zone: DnsZone;
 let host: string;
 const canaries: Canary[] = [];
 
-test.before(async (t) => {
-  zone = dnsZone(t);
-  installation = await startInstallation(t);
-  site = await startOrigin(t);
+const file = fileLifetime();
+test.before(async () => {
+  zone = dnsZone(file);
+  installation = await startInstallation(file);
+  site = await startOrigin(file);
   host = await zone.set('site', [site.address]);
   for (const [address, port] of [[site.address, 8080], [addresses.private10, 80], [addresses.loopback, 8099], [addresses.metadata, 80], [addresses.carrierGrade, 80]] as const) {
-    canaries.push(await startCanary(t, address, port));
+    canaries.push(await startCanary(file, address, port));
   }
   await zone.set('inside', [addresses.private10]);
   await zone.set('metadata', [addresses.metadata]);
