@@ -17,8 +17,63 @@ export interface RequestHead {
   readonly headers: HeaderList;
   readonly framing: Framing;
   readonly expects_continue: boolean;
-  /** Value of `Upgrade` when `Connection: upgrade` nominates it. */
+  /**
+   * Value of `Upgrade` when `Connection: upgrade` nominates it; `undefined` for a mere h2c offer, which is dropped.
+   * The pipeline refuses any other as `not_supported`; `forward/` never passes one on.
+   */
   readonly upgrade: string | undefined;
+}
+
+/** How a body ends: `until_close` only in answers (RFC 9112, section 6.3). */
+export type ResponseFraming = Framing | { readonly kind: 'until_close' };
+
+/** An answer's head that was read strictly, its fields as they came: each client codec strips what is hop-by-hop itself. */
+export interface ResponseHead {
+  readonly status: number;
+  readonly reason: string;
+  readonly version: '1.0' | '1.1';
+  readonly headers: HeaderList;
+  readonly framing: ResponseFraming;
+  /** The origin lets the connection be used again. */
+  readonly keep_alive: boolean;
+}
+
+/** Takes a request's body. The bytes of `data` are the sink's to keep. */
+export interface BodySink {
+  /** False: no more until `resumeBody`. */
+  readonly data: (bytes: Buffer) => boolean;
+  readonly end: (trailers: HeaderList) => void;
+  /** The body can't be read one way only. Nothing follows; the exchange is still to be refused or aborted. */
+  readonly fail: (detail: string) => void;
+}
+
+/** What `forward/` hears from the client. */
+export interface ClientEvents {
+  /** The client takes bytes again after `flush` said false. */
+  readonly drained: () => void;
+  readonly gone: () => void;
+}
+
+/** The client's side of an exchange as `forward/` moves it: no other stage needs it. */
+export interface Transfer {
+  /** Set once, before anything else here is called. */
+  events: ClientEvents | undefined;
+  readonly isGone: boolean;
+  /** A byte of the final answer was given: `refuse` is no longer possible, only `end` or `abort`. */
+  readonly answered: boolean;
+  /** Starts the request's body; answers `100 Continue` before if the client waits for it. */
+  readonly readBody: (sink: BodySink) => void;
+  readonly resumeBody: () => void;
+  /** Passes an interim answer (1xx but 100 and 101) on where the client understands them. */
+  readonly interim: (head: ResponseHead) => void;
+  readonly begin: (head: ResponseHead) => void;
+  /** Content without framing; the bytes may be reused after `flush`. */
+  readonly write: (bytes: Buffer) => void;
+  /** Gives the client all that was begun and written. False: wait for `drained`. */
+  readonly flush: () => boolean;
+  readonly end: (trailers: HeaderList) => void;
+  /** Closes the client's connection such that it can't take the answer for complete. */
+  readonly abort: () => void;
 }
 
 /** Which listener accepted the connection; a run's own listener *is* its identity. */
@@ -50,7 +105,7 @@ export interface Exchange {
   readonly source: Source;
   readonly form: Form;
   readonly head: RequestHead;
-  /** Aborts when the client goes away. */
+  /** Aborts when the client goes away before it has its answer. */
   readonly gone: AbortSignal;
   /** Answers with a problem document (plain text where the client does not accept JSON). */
   readonly refuse: (refusal: Refusal) => void;
@@ -59,4 +114,5 @@ export interface Exchange {
    * Used for an opaque tunnel (by `forward/`) and by `acceptInside`.
    */
   readonly openTunnel: () => Duplex;
+  readonly transfer: Transfer;
 }
