@@ -27,7 +27,7 @@ export function uuidv7(nowMs: number): string {
     counter = 0;
   }
   const time = lastMilliseconds.toString(16).padStart(12, '0');
-  const random = pool.hexSlice(used + 2, used + 10);
+  const random = pool.toString('hex', used + 2, used + 10);
   used += 10;
   const variant = ((Number.parseInt(random[0]!, 16) & 0x3) | 0x8).toString(16);
   return `${time.slice(0, 8)}-${time.slice(8)}-7${counter.toString(16).padStart(3, '0')}-${variant}${random.slice(1, 4)}-${random.slice(4)}`;
