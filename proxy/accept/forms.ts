@@ -1,0 +1,30 @@
+import type { Form, RequestHead } from '../exchange.ts';
+
+/** What the target's form says where it arrived (RFC 9112, section 3.2), or why we don't take it. */
+export type Classified =
+  | Form
+  | { readonly kind: 'refused'; readonly code: 'bad_request' | 'not_supported'; readonly detail: string };
+
+const refused = (code: 'bad_request' | 'not_supported', detail: string): Classified => ({ kind: 'refused', code, detail });
+
+/** `inside` is the form of requests within a CONNECT whose inside is judged; undefined on the proxy's own listeners. */
+export function classify(head: RequestHead, inside: Extract<Form, { kind: 'inside' }> | undefined): Classified {
+  const { method, target } = head;
+  if (inside !== undefined) {
+    if (method === 'CONNECT') return refused('not_supported', 'A CONNECT inside a CONNECT is not supported.');
+    if (!target.startsWith('/')) return refused('not_supported', 'Inside a CONNECT, name the target by its path: GET /path HTTP/1.1.');
+    return inside;
+  }
+  if (method === 'CONNECT') {
+    if (/^[^/?@]+:[0-9]{1,5}$/.test(target)) return { kind: 'connect' };
+    return refused('bad_request', 'CONNECT takes HOST:PORT and nothing else.');
+  }
+  if (/^http:\/\//i.test(target)) return { kind: 'absolute' };
+  if (/^https:\/\//i.test(target)) return refused('not_supported', 'For https use CONNECT HOST:443; the proxy does not fetch it for you.');
+  if (target.startsWith('/') || target === '*') {
+    return refused('bad_request', 'This is a proxy, not a web server: name the whole address (GET http://HOST/PATH HTTP/1.1), or use CONNECT.');
+  }
+  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(target)?.[1];
+  if (scheme !== undefined) return refused('not_supported', `The scheme ${scheme.slice(0, 16).toLowerCase()} is not supported.`);
+  return refused('bad_request', 'The target is not an address: send GET http://HOST/PATH HTTP/1.1, or CONNECT HOST:PORT.');
+}

@@ -1,0 +1,102 @@
+import { rm } from 'node:fs/promises';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import type { Clock } from '../../contracts/clock.ts';
+import { SallyportError } from '../../contracts/errors.ts';
+import type { Source } from '../exchange.ts';
+import type { Sweep } from '../wire/sweep.ts';
+import type { ConnectionCaps } from './caps.ts';
+import { ClientConnection, type Handler } from './connection.ts';
+import type { AcceptLimits } from './limits.ts';
+import { refusalOf, serialiseRefusal } from './refusal.ts';
+
+/** A run's own listener, or the one where clients bring credentials. */
+export type ListenerSource = { readonly kind: 'run'; readonly run_id: string } | { readonly kind: 'tcp' };
+export type ListenAddress = { readonly path: string } | { readonly host: string; readonly port: number };
+
+export interface ListenerOptions {
+  readonly listen: ListenAddress;
+  readonly clock: Clock;
+  /** Shared by all listeners of a worker, as `sweep` and `limits` are. */
+  readonly caps: ConnectionCaps;
+  readonly sweep: Sweep;
+  readonly limits: AcceptLimits;
+}
+
+export interface Listener {
+  /** Where it listens, with the port that port 0 became. */
+  readonly address: ListenAddress;
+  /** Stops listening, ends idle connections at once and others with their answer; what is left after `deadline_ms` is destroyed. */
+  readonly stop: (deadline_ms: number) => Promise<void>;
+}
+
+/** Connections waiting to be accepted; the kernel cuts it to its own bound. */
+const backlog = 4096;
+/** Connections over the caps that are being answered; one more is dropped unanswered. */
+const refusedAtOnce = 256;
+
+/** Listens; rejects with `port_in_use` or `data_folder` when it can't. A path that is left over from a killed worker is taken over. */
+export async function createListener(source: ListenerSource, options: ListenerOptions, handler: Handler): Promise<Listener> {
+  const { caps, limits, sweep, clock } = options;
+  const run_id = source.kind === 'run' ? source.run_id : undefined;
+  const sockets = new Map<Socket, ClientConnection | undefined>();
+  let refused = 0;
+
+  const refuse = (socket: Socket, code: 'overloaded' | 'rate_limited'): void => {
+    if (refused >= refusedAtOnce) {
+      socket.destroy();
+      return;
+    }
+    refused++;
+    const detail = code === 'overloaded' ? 'This proxy has as many connections as it can serve.' : 'This run has as many connections as it may.';
+    const timer = clock.setTimeout(() => { socket.destroy(); }, limits.linger_ms, { background: true });
+    sockets.set(socket, undefined);
+    socket.on('error', () => { /* 'close' follows. */ });
+    socket.on('close', () => {
+      refused--;
+      timer.cancel();
+      sockets.delete(socket);
+    });
+    socket.resume();
+    socket.end(serialiseRefusal(refusalOf(code, detail, { retry_after: limits.retry_after }), { json: true, close: true, head: false }));
+  };
+
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    const over = caps.enter(run_id);
+    if (over !== undefined) return refuse(socket, over);
+    const from: Source = source.kind === 'run' ? source : { kind: 'tcp', remote: socket.remoteAddress ?? 'unknown' };
+    sockets.set(socket, new ClientConnection(socket, { source: from, inside: undefined, limits, sweep }, handler));
+    socket.on('close', () => {
+      caps.leave(run_id);
+      sockets.delete(socket);
+    });
+  });
+  await listen(server, options.listen);
+  const bound = server.address();
+  const address = bound !== null && typeof bound === 'object' ? { host: bound.address, port: (bound as AddressInfo).port } : options.listen;
+
+  return {
+    address,
+    stop: (deadline_ms) => new Promise((resolve) => {
+      const timer = clock.setTimeout(() => { for (const socket of sockets.keys()) socket.destroy(); }, deadline_ms);
+      server.close(() => {
+        timer.cancel();
+        resolve();
+      });
+      for (const connection of sockets.values()) connection?.stop();
+    }),
+  };
+}
+
+async function listen(server: Server, address: ListenAddress): Promise<void> {
+  if ('path' in address) await rm(address.path, { force: true });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const where = 'path' in address ? address.path : `${address.host}:${address.port}`;
+      reject(new SallyportError('path' in address ? 'data_folder' : 'port_in_use', `Can't listen on ${where}: ${error.message}`, { cause: error }));
+    });
+    server.listen('path' in address ? { path: address.path, backlog } : { ...address, backlog }, resolve);
+  });
+  server.removeAllListeners('error');
+  // Out of descriptors: that connection is lost, the listener is not.
+  server.on('error', () => { /* Nothing to do. */ });
+}

@@ -1,0 +1,197 @@
+import type { ErrorCode } from '../../contracts/errors.ts';
+import type { Framing, HeaderList, RequestHead, ResponseFraming, ResponseHead } from '../exchange.ts';
+import { fieldValues, listMembers } from './fields.ts';
+import type { ParsedHead, ParsedRequest, ParsedResponse } from './llhttp.ts';
+
+/**
+ * What a head must be beyond llhttp's grammar so that nobody can read it another way: RFC 9112 with every MAY of a lenient
+ * recipient taken as no. Pure; `detail` is for the sender.
+ */
+
+export const maximumHeadBytes = 65_536;
+export const maximumFields = 100;
+
+export interface BadHead {
+  readonly kind: 'bad';
+  readonly code: Extract<ErrorCode, 'bad_request' | 'not_supported' | 'upstream_protocol'>;
+  readonly detail: string;
+}
+export interface GoodRequest {
+  readonly kind: 'request';
+  readonly head: RequestHead;
+  /** The client may send another request on this connection. */
+  readonly keep_alive: boolean;
+}
+export interface GoodResponse {
+  readonly kind: 'response';
+  readonly head: ResponseHead;
+}
+
+/** Controls but HTAB, lone CR, lone LF, obs-fold (RFC 9112, sections 2.2 and 5.2; RFC 9110, section 5.5). */
+// oxlint-disable-next-line no-control-regex -- control characters are what it looks for
+const dirt = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n|\n[ \t]/;
+
+/**
+ * Fields that a sender may not call hop-by-hop: stripping one would change framing, address, identity or meaning of the message
+ * (RFC 9110, section 7.6.1: options must not name fields meant for all recipients).
+ */
+const neverNominated = new Set([
+  'host', 'content-length', 'transfer-encoding', 'authorization', 'proxy-authorization', 'cookie', 'set-cookie', 'expect', 'date', 'age',
+  'content-type', 'content-encoding', 'content-range', 'content-location', 'content-disposition', 'content-language', 'range',
+  'if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range', 'etag', 'last-modified', 'cache-control', 'vary',
+  'origin', 'referer', 'location', 'accept', 'accept-encoding', 'user-agent', 'via', 'forwarded', 'x-forwarded-for', 'x-forwarded-host',
+  'x-forwarded-proto', 'x-real-ip', 'www-authenticate', 'authentication-info', 'digest', 'content-digest', 'signature', 'signature-input',
+]);
+
+const token = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
+const framingLookalike = /^(host|content[-_]length|transfer[-_]encoding)$/i;
+
+interface Special {
+  readonly hosts: number;
+  readonly lengths: readonly string[];
+  readonly encodings: readonly string[];
+  readonly options: readonly string[];
+}
+
+/** One pass over the fields; a string is what is wrong. */
+function special(headers: HeaderList): Special | string {
+  if (headers.length > maximumFields * 2) return `the head has more than ${maximumFields} fields`;
+  let hosts = 0;
+  let lengths: string[] | undefined;
+  let encodings: string[] | undefined;
+  let connection: string[] | undefined;
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index]!;
+    // Only names of these lengths are special: most fields are passed by without being lowered.
+    switch (name.length) {
+      case 4:
+        if (name.toLowerCase() === 'host') hosts++;
+        break;
+      case 10:
+        if (name.toLowerCase() === 'connection') (connection ??= []).push(headers[index + 1]!);
+        break;
+      case 14:
+        if (name.toLowerCase() === 'content-length') (lengths ??= []).push(headers[index + 1]!);
+        else if (framingLookalike.test(name)) return `the field ${name} looks like one that frames`;
+        break;
+      case 17:
+        if (name.toLowerCase() === 'transfer-encoding') (encodings ??= []).push(headers[index + 1]!);
+        else if (framingLookalike.test(name)) return `the field ${name} looks like one that frames`;
+        break;
+      default:
+    }
+  }
+  const options = connection === undefined ? [] : listMembers(connection);
+  for (const option of options) {
+    if (!token.test(option)) return 'the field Connection is not a list of names';
+    if (neverNominated.has(option) || option.startsWith('sallyport-')) return `Connection names ${option}, which is not hop-by-hop`;
+  }
+  return { hosts, lengths: lengths ?? [], encodings: encodings ?? [], options };
+}
+
+function framingOf(head: ParsedHead, { lengths, encodings }: Special): Framing | string {
+  if (encodings.length > 0) {
+    if (lengths.length > 0) return 'the head has both Content-Length and Transfer-Encoding';
+    if (head.minor === 0) return 'Transfer-Encoding does not exist in HTTP/1.0';
+    if (encodings.length > 1 || encodings[0]!.toLowerCase() !== 'chunked') return 'Transfer-Encoding is something other than chunked, once';
+    return { kind: 'chunked' };
+  }
+  if (lengths.length === 0) return { kind: 'none' };
+  const length = lengths[0]!;
+  const bytes = Number(length);
+  if (lengths.length > 1 || !/^[0-9]+$/.test(length) || !Number.isSafeInteger(bytes)) return 'Content-Length is not one whole number, once';
+  return { kind: 'length', bytes };
+}
+
+const keepsAlive = (version: string, options: readonly string[]): boolean => version === '1.1' && !options.includes('close');
+
+export function judgeRequest(parsed: ParsedRequest | string): GoodRequest | BadHead {
+  const bad = (detail: string, code: BadHead['code'] = 'bad_request'): BadHead => ({ kind: 'bad', code, detail });
+  if (typeof parsed === 'string') return bad(`The request can't be read as HTTP/1.1: ${parsed}.`);
+  const { method, target, headers, text } = parsed;
+  if (method === undefined) return bad('This method is not one of HTTP.', 'not_supported');
+  if (parsed.major !== 1 || parsed.minor > 1) return bad('Only HTTP/1.1 and HTTP/1.0 are spoken here.', 'not_supported');
+  const version = parsed.minor === 1 ? '1.1' : '1.0';
+  // llhttp lets several spaces pass, and a request without a version.
+  if (!text.startsWith(`${method} ${target} HTTP/${version}\r\n`)) return bad('The request line is not method, target and version with one space between.');
+  if (dirt.test(text)) return bad('The head has control characters, lone CR or LF, or a folded line.');
+  if (!/^[\x21\x22\x24-\x7e]+$/.test(target)) return bad('The target has a fragment or characters that must be encoded.');
+
+  const fields = special(headers);
+  if (typeof fields === 'string') return bad(`${capital(fields)}.`);
+  if (fields.hosts > 1 || (fields.hosts === 0 && version === '1.1')) return bad('The request needs the field Host exactly once.');
+  const framing = framingOf(parsed, fields);
+  if (typeof framing === 'string') return bad(`${capital(framing)}.`);
+  const bodiless = framing.kind === 'none' || (framing.kind === 'length' && framing.bytes === 0);
+  if (!bodiless && (method === 'CONNECT' || method === 'TRACE')) return bad(`${method} has no body.`);
+
+  let expects = false;
+  let upgrade: string | undefined;
+  let keep = keepsAlive(version, fields.options);
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index]!;
+    if (name.length === 6 && name.toLowerCase() === 'expect') {
+      if (headers[index + 1]!.toLowerCase() !== '100-continue') return bad('The only expectation known here is 100-continue.');
+      expects = version === '1.1' && !bodiless;
+    } else if (name.length === 16 && name.toLowerCase() === 'proxy-connection') {
+      // Not a field of any standard; clients that send it mean Connection.
+      if (headers[index + 1]!.toLowerCase() === 'close') keep = false;
+    }
+  }
+  if (fields.options.includes('upgrade')) {
+    const offers = listMembers(fieldValues(headers, 'upgrade'));
+    // An offer of HTTP/2 in clear text need not be taken up (RFC 9110, section 7.8): cargo and Java make it on plain requests.
+    if (offers.some((offer) => offer !== 'h2c')) upgrade = offers.join(', ');
+  }
+  return { kind: 'request', head: { method, target, version, headers, framing, expects_continue: expects, upgrade }, keep_alive: keep };
+}
+
+/** `method` is that of the request: it says whether there is a body (RFC 9112, section 6.3). */
+export function judgeResponse(parsed: ParsedResponse | string, method: string): GoodResponse | BadHead {
+  const bad = (detail: string): BadHead => ({ kind: 'bad', code: 'upstream_protocol', detail });
+  if (typeof parsed === 'string') return bad(`The answer can't be read as HTTP/1.1: ${parsed}.`);
+  const { status, headers, text } = parsed;
+  const version = parsed.minor === 1 ? '1.1' : '1.0';
+  const lineEnd = text.indexOf('\r\n');
+  const line = text.slice(0, lineEnd);
+  const start = `HTTP/${version} ${status}`;
+  if (parsed.major !== 1 || parsed.minor > 1 || status < 100 || status > 599 || !line.startsWith(start) || (line.length > start.length && line[start.length] !== ' ')) {
+    return bad('The status line of the answer is not that of HTTP/1.1.');
+  }
+  if (dirt.test(text)) return bad('The head of the answer has control characters, lone CR or LF, or a folded line.');
+  const fields = special(headers);
+  if (typeof fields === 'string') return bad(`In the answer, ${fields}.`);
+  const framing = framingOf(parsed, fields);
+  if (typeof framing === 'string') return bad(`In the answer, ${framing}.`);
+  return {
+    kind: 'response',
+    head: {
+      status, reason: line.slice(start.length + 1), version, headers,
+      framing: responseFraming(method, status, framing),
+      keep_alive: keepsAlive(version, fields.options),
+    },
+  };
+}
+
+function responseFraming(method: string, status: number, stated: Framing): ResponseFraming {
+  if (method === 'HEAD' || status < 200 || status === 204 || status === 304) return { kind: 'none' };
+  return stated.kind === 'none' ? { kind: 'until_close' } : stated;
+}
+
+/** Trailers that may be passed on, or what is wrong: one that frames, addresses or identifies (RFC 9110, section 6.5.1). */
+export function judgeTrailers(trailers: HeaderList): HeaderList | string {
+  if (trailers.length > maximumFields * 2) return `more than ${maximumFields} trailers`;
+  for (let index = 0; index < trailers.length; index += 2) {
+    const name = trailers[index]!.toLowerCase();
+    if (neverInTrailers.has(name) || framingLookalike.test(name) || name.startsWith('proxy-') || name.startsWith('sallyport-')) return `${name} can't be a trailer`;
+    if (dirt.test(trailers[index + 1]!)) return 'a trailer has control characters';
+  }
+  return trailers;
+}
+
+const neverInTrailers = new Set([
+  'host', 'content-length', 'transfer-encoding', 'connection', 'keep-alive', 'te', 'trailer', 'upgrade', 'expect', 'authorization', 'cookie',
+  'set-cookie', 'content-type', 'content-encoding', 'content-range', 'cache-control', 'range', 'location', 'www-authenticate',
+]);
+
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -1,0 +1,54 @@
+import type { Clock, Timer } from '../../contracts/clock.ts';
+
+/** Something with a deadline that moves often. `due` is in the time of `Sweep.now`; `Infinity` is none for now. */
+export interface Watched {
+  readonly due: number;
+  /** Called at every look while overdue, so it must move `due` or remove itself. */
+  expired(): void;
+}
+
+/** Milliseconds between looks: how late a time-out may be. */
+const interval = 250;
+
+/**
+ * Deadlines of many connections by one timer: moving a deadline costs an assignment, where a timer of its own would cost a
+ * microsecond on each request.
+ */
+export class Sweep {
+  readonly #clock: Clock;
+  readonly #watched = new Set<Watched>();
+  #timer: Timer | undefined;
+  /** Monotonic milliseconds, at most one interval old. */
+  now: number;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.now = clock.monotonic();
+  }
+
+  add(watched: Watched): void {
+    this.#watched.add(watched);
+    if (this.#timer !== undefined) return;
+    this.now = this.#clock.monotonic();
+    this.#arm();
+  }
+
+  remove(watched: Watched): void {
+    this.#watched.delete(watched);
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    this.#watched.clear();
+  }
+
+  #arm(): void {
+    this.#timer = this.#clock.setTimeout(() => {
+      this.now = this.#clock.monotonic();
+      for (const watched of this.#watched) if (watched.due <= this.now) watched.expired();
+      this.#timer = undefined;
+      if (this.#watched.size > 0) this.#arm();
+    }, interval, { background: true });
+  }
+}
