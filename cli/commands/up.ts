@@ -1,0 +1,77 @@
+import type { Command } from 'commander';
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { systemClock } from '../../contracts/clock.ts';
+import { dataFolderOf, dataOption, example, jsonOption, type TargetOptions } from '../command.ts';
+import { compileCacheFolder } from '../compile-cache.ts';
+import type { Environment } from '../config.ts';
+import { localProblem, UsageError } from '../failure.ts';
+import { isLoopback, parseListenAddress } from '../listen-address.ts';
+import { describeReady } from '../up/describe.ts';
+import type { StartMessage } from '../up/messages.ts';
+import { startUp, type ListenAddress, type UpOptions } from '../up/supervisor.ts';
+
+/** How long an `up` that a run started stays after its last run. */
+const idleMs = 60_000;
+
+interface Options extends TargetOptions {
+  readonly listen: string;
+  readonly api: string;
+  readonly policies?: string;
+  readonly workers: string;
+  readonly socketsOnly?: boolean;
+  readonly withoutTls?: boolean;
+}
+
+export function define(command: Command, environment: Environment): void {
+  dataOption(jsonOption(command))
+    .option('--listen <host:port>', 'where the proxy takes agents with credentials', '127.0.0.1:3128')
+    .option('--api <host:port>', 'where the API takes operators from elsewhere', '127.0.0.1:3129')
+    .option('--policies <dir>', 'policy folder (default: the one that comes along)')
+    .option('--workers <n>', 'proxy workers', '1')
+    .option('--sockets-only', 'no TCP at all; ends 60 s after its last run')
+    .option('--without-tls', 'allow addresses other than loopback: tokens are then readable on the network')
+    .action((options: Options) => up(options, environment));
+  example(command, 'sallyport up --listen 127.0.0.1:3128');
+}
+
+async function up(options: Options, environment: Environment): Promise<void> {
+  const link = process.send === undefined ? undefined : (message: StartMessage): void => { process.send?.(message); process.disconnect(); };
+  try {
+    const started = await startUp(readOptions(options, environment), systemClock);
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, started.stop);
+    if (link === undefined) process.stdout.write(options.json === true ? `${JSON.stringify({ ready: true, pid: process.pid, ...started.report })}\n` : describeReady(started.report, dataFolderOf(options, environment)));
+    else link({ type: 'ready' });
+    await started.ended;
+    if (link === undefined && options.json !== true) process.stdout.write('Sallyport has ended.\n');
+  } catch (error) {
+    link?.({ type: 'failed', problem: localProblem(error) });
+    throw error;
+  }
+}
+
+function readOptions(options: Options, environment: Environment): UpOptions {
+  const sentences: string[] = [];
+  const address = (flag: '--listen' | '--api', text: string): ListenAddress | undefined => {
+    const parsed = parseListenAddress(text);
+    if ('mistake' in parsed) sentences.push(`${flag}: ${parsed.mistake}.`);
+    else if (!isLoopback(parsed.value) && options.withoutTls !== true) {
+      sentences.push(`${flag} ${text} can be reached from the network, and tokens would cross it readable: use a loopback address behind TLS, or add --without-tls.`);
+    } else return parsed.value;
+    return undefined;
+  };
+  const listen = options.socketsOnly === true ? undefined : address('--listen', options.listen);
+  const api = options.socketsOnly === true ? undefined : address('--api', options.api);
+  if (!/^[1-9][0-9]{0,2}$/.test(options.workers)) sentences.push(`--workers: "${options.workers}" is not a number of workers.`);
+  if (sentences.length > 0) throw new UsageError(sentences);
+  if (options.workers !== '1') throw new UsageError(['--workers: more than one worker is not supported yet.'], 'not_supported');
+  const cache = environment.cacheHome === undefined ? undefined : compileCacheFolder(environment.cacheHome);
+  return {
+    dataFolder: dataFolderOf(options, environment),
+    listen, api,
+    policiesFolder: options.policies === undefined ? fileURLToPath(new URL('../../policies', import.meta.url)) : resolve(options.policies),
+    databaseUrl: environment.databaseUrl,
+    idleMs: options.socketsOnly === true ? idleMs : undefined,
+    childEnvironment: { ...environment.forChildren, ...(cache !== undefined && { NODE_COMPILE_CACHE: cache }) },
+  };
+}

@@ -1,0 +1,11 @@
+import { join } from 'node:path';
+
+/** Names in the data folder that the command line knows; the rest is the control plane's and the worker's. */
+export const apiSocket = (folder: string): string => join(folder, 'api.sock');
+/** The supervisor's own socket: `down`, and the holds of runs (up/link.ts). */
+export const linkSocket = (folder: string): string => join(folder, 'up.sock');
+export const runSocket = (folder: string, shortId: string): string => join(folder, 's', shortId);
+export const lockFile = (folder: string): string => join(folder, 'lock');
+export const logFolder = (folder: string): string => join(folder, 'log');
+export const sealsFile = (folder: string): string => join(folder, 'seals.jsonl');
+export const sealPublicKey = (folder: string): string => join(folder, 'keys', 'seal.pub');

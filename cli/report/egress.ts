@@ -1,0 +1,76 @@
+import type { JsonObject, JsonValue } from '../../contracts/json.ts';
+import type { RunAction } from '../../contracts/run-api.ts';
+
+/** One exchange in a run's report; the keys are api.md's. */
+export interface EgressRow {
+  readonly event_id: string;
+  readonly at: number;
+  readonly act: string;
+  readonly method: string;
+  readonly host: string;
+  readonly port: number;
+  readonly path: string;
+  readonly address: string | null;
+  /** A request that could not be decided was not sent either: it is a `deny`, and its code says which fault. */
+  readonly effect: 'allow' | 'deny' | 'require_approval';
+  readonly code: string | null;
+  readonly rules: readonly string[];
+  readonly status: number | null;
+  readonly bytes_out: number;
+  readonly bytes_in: number;
+  readonly duration_ms: number | null;
+}
+
+/** An exchange, with what only a person's report needs. */
+export interface Exchange extends EgressRow {
+  /** Why it was refused, for a person. */
+  readonly detail: string;
+  /** The meter that ended it. */
+  readonly meter: string | undefined;
+  /** Nothing allowed it, as opposed to something forbidding it. */
+  readonly byDefault: boolean;
+}
+
+/** The exchanges among a run's actions, oldest first. */
+export function exchangesOf(newestFirst: readonly RunAction[]): readonly Exchange[] {
+  return newestFirst
+    .filter(({ event }) => event.type === 'egress.denied' || event.type === 'egress.decided')
+    .map((action) => exchangeOf(action))
+    .toReversed();
+}
+
+function exchangeOf({ event, completion }: RunAction): Exchange {
+  const { facts, payload } = event;
+  const done = completion?.payload ?? {};
+  const doneFacts = completion?.facts ?? {};
+  const denied = event.type === 'egress.denied';
+  const spent = object(doneFacts['spent']);
+  return {
+    event_id: event.event_id,
+    at: event.at,
+    act: text(payload['act']) ?? 'request',
+    method: text(payload['method']) ?? '',
+    host: text(payload['host']) ?? '',
+    port: number(payload['port']) ?? 0,
+    path: text(payload['path']) ?? '',
+    address: text(done['address']) ?? text(payload['address']) ?? null,
+    effect: denied ? facts['effect'] === 'require_approval' ? 'require_approval' : 'deny' : 'allow',
+    code: text(facts['code']) ?? text(doneFacts['code']) ?? null,
+    rules: event.policy?.rules ?? [],
+    status: number(done['status']) ?? null,
+    bytes_out: number(spent['bytes_out']) ?? 0,
+    bytes_in: number(spent['bytes_in']) ?? 0,
+    duration_ms: number(done['duration_ms']) ?? null,
+    detail: text(payload['detail']) ?? '',
+    meter: text(doneFacts['meter']) ?? text(facts['meter']) ?? text(payload['meter']),
+    byDefault: payload['default'] === true,
+  };
+}
+
+export function egressRow({ detail: _detail, meter: _meter, byDefault: _byDefault, ...row }: Exchange): EgressRow {
+  return row;
+}
+
+const text = (value: JsonValue | undefined): string | undefined => typeof value === 'string' ? value : undefined;
+const number = (value: JsonValue | undefined): number | undefined => typeof value === 'number' ? value : undefined;
+const object = (value: JsonValue | undefined): JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value) ? value as JsonObject : {};

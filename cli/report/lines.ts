@@ -1,0 +1,119 @@
+import type { Balance, Meter } from '../../contracts/budget.ts';
+import { bracketed } from '../allow-option.ts';
+import { escapeText, formatBytes, formatCount, formatDuration, plural, table, type Paint } from '../text.ts';
+import type { Exchange } from './egress.ts';
+import type { RunReport } from './report.ts';
+import { flagFor } from './suggest.ts';
+
+/** Groups shown of each kind; the rest is counted, and in `--report`. */
+const mostGroups = 20;
+
+/** The end of a run, as a person likes to read it. */
+export function reportLines(report: RunReport, paint: Paint): readonly string[] {
+  const allowed = report.exchanges.filter(({ effect }) => effect === 'allow');
+  const denied = report.exchanges.filter(({ effect }) => effect !== 'allow');
+  return [
+    paint('bold', headline(report)),
+    ...allowedLines(allowed, paint),
+    ...deniedLines(denied, report, paint),
+    ...budgetLines(report),
+    ...noteLines(report, paint),
+    ...chainLines(report, paint),
+  ];
+}
+
+function headline({ run, exitCode }: RunReport): string {
+  const code = exitCode === null ? [] : [`exit code ${exitCode}`];
+  const took = run.started_at === null || run.ended_at === null ? [] : [formatDuration(run.ended_at - run.started_at)];
+  const why = run.reason === null || run.state === 'Done' ? '' : `: ${escapeText(run.reason)}`;
+  const facts = [...code, ...took].join(', ');
+  return `sallyport: ${run.run_id} ${run.state}${why}${facts === '' ? '' : ` (${facts})`}`;
+}
+
+function allowedLines(exchanges: readonly Exchange[], paint: Paint): readonly string[] {
+  if (exchanges.length === 0) return ['  allowed   nothing was sent'];
+  const sum = (rows: readonly Exchange[], key: 'bytes_out' | 'bytes_in'): number => rows.reduce((total, row) => total + row[key], 0);
+  const groups = groupBy(exchanges, (row) => `${what(row)}\0${row.code ?? ''}`);
+  const rows = groups.slice(0, mostGroups).map((group) => [
+    `    ${times(group.length)}`, ...what(group[0]).split(' ', 2), statuses(group),
+    `${formatBytes(sum(group, 'bytes_out'))} out`, `${formatBytes(sum(group, 'bytes_in'))} in`, ended(group[0]),
+  ]);
+  return [
+    `  ${paint('green', 'allowed')}   ${plural(exchanges.length, 'request')}, ${formatBytes(sum(exchanges, 'bytes_out'))} out, ${formatBytes(sum(exchanges, 'bytes_in'))} in`,
+    ...table(rows, new Set([0, 4, 5])), ...more(groups.length),
+  ];
+}
+
+function deniedLines(exchanges: readonly Exchange[], { run }: RunReport, paint: Paint): readonly string[] {
+  if (exchanges.length === 0) return [];
+  const groups = groupBy(exchanges, (row) => `${what(row)}\0${row.code ?? ''}`);
+  return [
+    `  ${paint('red', 'denied')}    ${plural(exchanges.length, 'request')}`,
+    ...groups.slice(0, mostGroups).flatMap((group) => {
+      const [first] = group;
+      const flag = flagFor(first, run.policy);
+      return [
+        `    ${times(group.length)} ${what(first)}  ${paint('red', escapeText(first.code ?? 'denied'))}`,
+        ...(first.detail === '' ? [] : [`       ${escapeText(first.detail, 300)}`]),
+        ...(flag === undefined ? [] : [`       to allow it: ${paint('bold', escapeText(flag, 2000))}`]),
+      ];
+    }),
+    ...more(groups.length),
+  ];
+}
+
+/** Method, host and path; a tunnel has no path. */
+function what({ act, method, host, port, path }: Exchange): string {
+  const shown = `${bracketed(host)}${act === 'request' && port === 80 ? '' : `:${port}`}`;
+  return act === 'connect' ? `CONNECT ${escapeText(shown)}` : `${escapeText(method, 32)} ${escapeText(`http://${shown}${path}`)}`;
+}
+
+const times = (count: number): string => `${formatCount(count)}x`;
+
+function statuses(group: readonly Exchange[]): string {
+  return [...new Set(group.map(({ status }) => status === null ? '-' : String(status)))].slice(0, 4).join(',');
+}
+
+/** What became of an exchange that did not come to its end. */
+function ended({ code }: Exchange): string {
+  return code === null ? '' : `ended by ${escapeText(code)}`;
+}
+
+const more = (groups: number): readonly string[] => groups > mostGroups ? [`    and ${plural(groups - mostGroups, 'other')} (see --report)`] : [];
+
+const units: Partial<Record<Meter, (value: number) => string>> = {
+  bytes_out: formatBytes, bytes_in: formatBytes, storage_bytes: formatBytes, wall_clock_ms: formatDuration,
+  cost_usd_micros: (value) => `$${(value / 1_000_000).toFixed(2)}`,
+};
+
+/** Meters that were used or limited. */
+function budgetLines({ run }: RunReport): readonly string[] {
+  const entries = Object.entries(run.budget) as readonly (readonly [Meter, Balance])[];
+  const parts = entries.filter(([, { limit, used }]) => limit !== null || used > 0).map(([meter, { limit, used }]) => {
+    const format = units[meter] ?? formatCount;
+    const name = meter === 'wall_clock_ms' ? 'wall_clock' : meter;
+    return limit === null ? `${name} ${format(used)} (no limit)` : `${name} ${format(used)} of ${format(limit)}`;
+  });
+  return parts.length === 0 ? [] : [`  budget    ${parts.join(', ')}`];
+}
+
+function noteLines({ notes, truncated }: RunReport, paint: Paint): readonly string[] {
+  const all = truncated ? [...notes, 'There were more requests than this report reads; the chain has them all.'] : notes;
+  return all.map((note) => `  ${paint('yellow', 'note')}      ${escapeText(note, 600)}`);
+}
+
+function chainLines({ chain, settled }: RunReport, paint: Paint): readonly string[] {
+  if (chain === undefined) return [];
+  const head = `${plural(chain.size, 'entry', 'entries')}, root ${chain.root.slice(0, 16)}…`;
+  return [`  chain     ${settled ? head : `${head} ${paint('yellow', '(not all of this run is in it yet)')}`}`];
+}
+
+function groupBy(rows: readonly Exchange[], key: (row: Exchange) => string): readonly (readonly [Exchange, ...Exchange[]])[] {
+  const groups = new Map<string, [Exchange, ...Exchange[]]>();
+  for (const row of rows) {
+    const group = groups.get(key(row));
+    if (group === undefined) groups.set(key(row), [row]);
+    else group.push(row);
+  }
+  return [...groups.values()];
+}

@@ -1,0 +1,32 @@
+import { bracketed } from '../allow-option.ts';
+import type { RunPolicy } from '../../contracts/run-policy.ts';
+import type { Exchange } from './egress.ts';
+
+/** Meters by the names that `--budget` takes. */
+const budgetNames: Readonly<Record<string, string>> = { requests: 'requests', bytes_out: 'bytes_out', bytes_in: 'bytes_in', wall_clock_ms: 'wall_clock' };
+
+/** What would allow this, as it is typed; `undefined` when no flag can. */
+export function flagFor(exchange: Exchange, policy: RunPolicy): string | undefined {
+  const place = `${bracketed(exchange.host)}:${exchange.port}`;
+  switch (exchange.code) {
+    case 'needs_interception': return `--allow ${place}:TUNNEL`;
+    case 'policy_denied': {
+      // A rule that forbids stays, whatever the run allows.
+      if (!exchange.byDefault) return undefined;
+      if (exchange.act === 'connect') return `--allow ${place}:TUNNEL`;
+      return `--allow ${place}:${exchange.method}${blockedByPath(exchange, policy) ? `:${exchange.path}` : ''}`;
+    }
+    case 'core.non_public_address': return exchange.address === null ? undefined : `--allow-address ${exchange.address}`;
+    case 'budget_exhausted': {
+      const name = budgetNames[exchange.meter ?? ''];
+      return name === undefined ? undefined : `a larger --budget ${name}=...`;
+    }
+    default: return undefined;
+  }
+}
+
+/** Host, port and method are allowed already, so it was the path. */
+function blockedByPath({ host, port, method }: Exchange, policy: RunPolicy): boolean {
+  return policy.allow.some((rule) => (rule.host === host || (rule.host.startsWith('*.') && host.endsWith(rule.host.slice(1))))
+    && rule.ports.includes(port) && (rule.methods.includes(method) || rule.methods.includes('*')));
+}

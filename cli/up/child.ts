@@ -1,0 +1,126 @@
+import { fork, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { Clock, Timer } from '../../contracts/clock.ts';
+import { SallyportError } from '../../contracts/errors.ts';
+import { fromProblem } from '../api-client.ts';
+import type { ChildMessage, ConfigurationMessage, ReadyReport } from './messages.ts';
+
+/** Back-off between restarts: doubles from the first to the second; a child that lived for the third starts anew. Milliseconds. */
+const firstBackOff = 100;
+const longestBackOff = 5000;
+const healthyAfter = 30_000;
+/** A first start makes a database. */
+const startWithin = 60_000;
+/** For a last segment to be written and shipped. */
+const stopWithin = 10_000;
+
+export interface ChildDescription {
+  /** For a person: "control plane". */
+  readonly name: string;
+  readonly script: URL;
+  readonly configuration: unknown;
+  readonly environment: Readonly<Record<string, string>>;
+  /** Where `log` goes, for a person. */
+  readonly logFile: string;
+  /** Takes what the process writes, and what happens to it. */
+  log(text: string | Buffer): void;
+}
+
+/** One process of an `up`: started, watched, restarted when it dies, stopped. Its start fails only once, the first time. */
+export class Child {
+  readonly #description: ChildDescription;
+  readonly #clock: Clock;
+  #process: ChildProcess | undefined;
+  #exited: Promise<void> = Promise.resolve();
+  #stopping = false;
+  #backOff = firstBackOff;
+  #restart: Timer | undefined;
+
+  constructor(description: ChildDescription, clock: Clock) {
+    this.#description = description;
+    this.#clock = clock;
+  }
+
+  /** The first start: rejects with the child's own problem when it can't be had, and nothing stays behind. */
+  async start(): Promise<ReadyReport> {
+    const report = await this.#launch();
+    this.#watch();
+    return report;
+  }
+
+  /** Asks it to end, waits, and kills it when it doesn't. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#restart?.cancel();
+    const { pid } = this.#process ?? {};
+    if (pid === undefined) return;
+    this.#process?.kill('SIGTERM');
+    const late = this.#clock.setTimeout(() => {
+      this.#say('did not end in time and was killed');
+      this.#process?.kill('SIGKILL');
+    }, stopWithin);
+    await this.#exited;
+    late.cancel();
+  }
+
+  #launch(): Promise<ReadyReport> {
+    const { script, environment, configuration, log } = this.#description;
+    const child = fork(fileURLToPath(script), [], {
+      execArgv: ['--disable-warning=ExperimentalWarning', '--disallow-code-generation-from-strings'],
+      env: environment,
+      cwd: '/',
+      // A group of its own: Ctrl-C in the terminal is the supervisor's to handle. It ends when its IPC channel does.
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+    });
+    this.#process = child;
+    child.stdout?.on('data', log);
+    child.stderr?.on('data', log);
+    child.on('error', (error) => this.#say(`could not be started: ${error.message}`));
+    this.#exited = new Promise((resolve) => {
+      child.once('exit', (code, signal) => {
+        this.#process = undefined;
+        if (!this.#stopping) this.#say(`ended by itself (${signal ?? `exit code ${code}`})`);
+        resolve();
+      });
+      child.once('error', () => { if (child.pid === undefined) resolve(); });
+    });
+    return this.#told(child, { type: 'configuration', configuration });
+  }
+
+  async #told(child: ChildProcess, message: ConfigurationMessage): Promise<ReadyReport> {
+    const { name } = this.#description;
+    const said = Promise.withResolvers<ChildMessage | SallyportError>();
+    const fail = (detail: string): void => said.resolve(new SallyportError('internal', detail, { next_steps: [`See ${this.#description.logFile}.`] }));
+    const late = this.#clock.setTimeout(() => fail(`The ${name} was not ready within ${startWithin / 1000} s.`), startWithin);
+    child.on('message', (heard: ChildMessage) => said.resolve(heard));
+    void this.#exited.then(() => fail(`The ${name} ended while it started.`));
+    child.send(message, (error) => { if (error !== null) this.#say(`could not be told its configuration: ${error.message}`); });
+    const heard = await said.promise;
+    late.cancel();
+    if (!(heard instanceof SallyportError) && heard.type === 'ready') return { addresses: heard.addresses, notices: heard.notices ?? [] };
+    child.kill('SIGKILL');
+    await this.#exited;
+    throw heard instanceof SallyportError ? heard : fromProblem(heard.problem, `The ${name} could not start.`);
+  }
+
+  #watch(): void {
+    const since = this.#clock.monotonic();
+    void this.#exited.then(() => {
+      if (this.#stopping) return;
+      if (this.#clock.monotonic() - since > healthyAfter) this.#backOff = firstBackOff;
+      this.#restart = this.#clock.setTimeout(() => {
+        this.#launch().then(
+          () => this.#say('was restarted'),
+          (error: unknown) => this.#say(`could not be restarted: ${error instanceof Error ? error.message : String(error)}`),
+        );
+        this.#watch();
+      }, this.#backOff);
+      this.#backOff = Math.min(this.#backOff * 2, longestBackOff);
+    });
+  }
+
+  #say(text: string): void {
+    this.#description.log(`${JSON.stringify({ time: this.#clock.now(), msg: `The ${this.#description.name} ${text}.` })}\n`);
+  }
+}

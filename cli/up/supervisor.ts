@@ -1,0 +1,130 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type { Clock, Timer } from '../../contracts/clock.ts';
+import { SallyportError } from '../../contracts/errors.ts';
+import { apiSocket, logFolder } from '../data-folder-paths.ts';
+import { localProblem } from '../failure.ts';
+import { Child, type ChildDescription } from './child.ts';
+import { prepareDataFolder } from './data-folder.ts';
+import { takeFolderLock } from './folder-lock.ts';
+import { openLink } from './link-client.ts';
+import { serveLinks, type LinkServer } from './link.ts';
+import type { ReadyReport } from './messages.ts';
+import { openRotatingLog } from './rotating-log.ts';
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface UpOptions {
+  readonly dataFolder: string;
+  /** `undefined`: sockets only. */
+  readonly listen: ListenAddress | undefined;
+  readonly api: ListenAddress | undefined;
+  readonly policiesFolder: string;
+  readonly databaseUrl: string | undefined;
+  /** Milliseconds without a hold after which it ends; `undefined`: never by itself. */
+  readonly idleMs: number | undefined;
+  readonly childEnvironment: Readonly<Record<string, string>>;
+}
+
+export interface Up {
+  readonly report: ReadyReport;
+  /** Settles when all is ended, by whatever asked for it. */
+  readonly ended: Promise<void>;
+  stop(): void;
+}
+
+/** Owns the data folder, and keeps a control plane and a proxy worker alive in it. When it can't start, nothing stays behind. */
+export async function startUp(options: UpOptions, clock: Clock): Promise<Up> {
+  prepareDataFolder(options.dataFolder);
+  const lock = takeFolderLock(options.dataFolder);
+  if (lock === undefined) throw await inUse(options.dataFolder);
+
+  const wanted = Promise.withResolvers<void>();
+  const idle = idleTimer(options.idleMs, clock, () => wanted.resolve());
+  let links: LinkServer | undefined;
+  let children: readonly Child[] = [];
+  const logFile = join(logFolder(options.dataFolder), 'sallyport.log');
+  const log = openRotatingLog(logFile);
+  const end = async (): Promise<void> => {
+    idle.cancel();
+    links?.tell({ type: 'stopping' });
+    // The worker first: what it still ships needs the control plane.
+    for (const child of children.toReversed()) await child.stop();
+    // Released before the links end, so that whoever waits for that can start anew at once.
+    lock.release();
+    links?.close();
+    log.close();
+  };
+
+  try {
+    links = await serveLinks(options.dataFolder, { stop: () => wanted.resolve(), changed: () => idle.changed(links?.held ?? 0) });
+    children = describeChildren(options, { logFile, log: (text) => log.write(text) }).map((description) => new Child(description, clock));
+    const report = merge(await startAll(children, wanted.promise));
+    links.tell({ type: 'ready', addresses: report.addresses });
+    idle.changed(links.held);
+    return { report, ended: wanted.promise.then(end), stop: () => wanted.resolve() };
+  } catch (error) {
+    links?.tell({ type: 'failed', problem: localProblem(error) });
+    await end();
+    throw error;
+  }
+}
+
+/** Side by side: the worker waits for the control plane by itself. The first failure is the one that is told. */
+async function startAll(children: readonly Child[], stopped: Promise<void>): Promise<readonly ReadyReport[]> {
+  const cancelled = stopped.then(() => { throw new SallyportError('control_plane_unreachable', 'It was told to stop while it started.'); });
+  return await Promise.race([Promise.all(children.map((child) => child.start())), cancelled]);
+}
+
+function describeChildren(options: UpOptions, log: Pick<ChildDescription, 'log' | 'logFile'>): readonly ChildDescription[] {
+  const token = `sp_px_${randomBytes(32).toString('base64url')}`;
+  const own = [options.listen, options.api].flatMap((address) => address === undefined ? [] : [address]);
+  const common = { environment: options.childEnvironment, ...log };
+  return [{
+    ...common,
+    name: 'control plane',
+    script: new URL('../../control-plane/main.ts', import.meta.url),
+    configuration: {
+      data_folder: options.dataFolder, api_socket: apiSocket(options.dataFolder), policies_folder: options.policiesFolder, data_plane_token: token,
+      ...(options.databaseUrl !== undefined && { database_url: options.databaseUrl }),
+      ...(options.api !== undefined && { api_listen: options.api }),
+    },
+  }, {
+    ...common,
+    name: 'proxy worker',
+    script: new URL('../../proxy/main.ts', import.meta.url),
+    configuration: {
+      data_folder: options.dataFolder, slot: 0, control_plane: { socket_path: apiSocket(options.dataFolder) }, data_plane_token: token,
+      durability: 'crash', own_addresses: own,
+      ...(options.listen !== undefined && { listen: options.listen }),
+    },
+  }];
+}
+
+function merge(reports: readonly ReadyReport[]): ReadyReport {
+  return {
+    addresses: Object.assign({}, ...reports.map(({ addresses }) => addresses)) as ReadyReport['addresses'],
+    notices: reports.flatMap(({ notices }) => notices),
+  };
+}
+
+async function inUse(folder: string): Promise<SallyportError> {
+  const owner = await openLink(folder);
+  owner?.close();
+  const who = owner === undefined ? 'Another process' : `Another sallyport up (process ${owner.pid})`;
+  return new SallyportError('data_folder_in_use', `${who} owns the data folder ${folder}.`);
+}
+
+function idleTimer(milliseconds: number | undefined, clock: Clock, over: () => void): { changed(held: number): void; cancel(): void } {
+  let timer: Timer | undefined;
+  return {
+    changed(held) {
+      timer?.cancel();
+      timer = milliseconds === undefined || held > 0 ? undefined : clock.setTimeout(over, milliseconds);
+    },
+    cancel: () => timer?.cancel(),
+  };
+}
