@@ -1,0 +1,129 @@
+import { z } from 'zod';
+import { canonicalJson } from './canonical-json.ts';
+import { sha256Hex } from './digest.ts';
+import { eventSchema, type Event } from './event.ts';
+import { jsonObjectSchema, type JsonObject, type JsonValue } from './json.ts';
+import { leafHash, type Hash } from './merkle-tree.ts';
+
+/** What the chain has one leaf of: the events of one control-plane transaction, or one journal segment. */
+export type EntryHeader =
+  | { readonly v: 1; readonly kind: 'transaction'; readonly entry_id: string }
+  | { readonly v: 1; readonly kind: 'segment'; readonly entry_id: string; readonly journal_id: string; readonly sequence: number };
+
+/** The part of an event that the leaf covers directly; the payload is covered by its digest, so that it can be shredded. */
+export type HashedEvent = Omit<Event, 'payload'> & { readonly payload_digest: string };
+
+/**
+ * One line of an entry's body, in canonical JSON: `{"event":...,"payload":...,"salt":"..."}`, or `{"event":...}` once the payload
+ * and its salt are shredded. The canonical texts of event and payload stand in it letter by letter, so leaf and verification
+ * need no parsing.
+ */
+export interface SaltedEvent {
+  readonly event: HashedEvent;
+  readonly payload?: JsonObject;
+  /** 16 random bytes in hexadecimal. */
+  readonly salt?: string;
+}
+
+export interface Entry {
+  readonly header: EntryHeader;
+  /** Lines as above, each with its newline. */
+  readonly body: string;
+}
+
+export const saltBytes = 16;
+const saltText = /^[0-9a-f]{32}$/;
+
+const hashedEventSchema = eventSchema.omit({ payload: true }).extend({ payload_digest: z.string().length(64) });
+const saltedEventSchema = z.union([
+  z.strictObject({ event: hashedEventSchema, payload: jsonObjectSchema, salt: z.string().regex(saltText) }),
+  z.strictObject({ event: hashedEventSchema }),
+]);
+
+/** Hex SHA-256 of the salt (its 32 hexadecimal digits as text) followed by the canonical payload. */
+export function payloadDigest(salt: string, canonicalPayload: string): string {
+  return sha256Hex(salt + canonicalPayload);
+}
+
+const opening = '{"event":';
+const digestKey = '"payload_digest":"';
+const payloadKey = ',"payload":';
+const saltKey = ',"salt":"';
+const tailLength = saltKey.length + 2 * saltBytes + '"}'.length;
+
+/** Throws a TypeError when the event has no canonical form, or when its facts have the key that marks a place in the line. */
+function bodyLine(event: Event, salt: string): string {
+  if (!saltText.test(salt)) throw new TypeError('a salt is 32 hexadecimal digits');
+  const { payload, ...rest } = event;
+  const payloadText = canonicalJson(payload);
+  const digest = payloadDigest(salt, payloadText);
+  const hashed = canonicalJson({ ...rest, payload_digest: digest } as unknown as JsonValue);
+  const place = hashed.indexOf(digestKey) + digestKey.length;
+  if (!hashed.startsWith(digest, place) || hashed.includes(payloadKey, place)) throw new TypeError('facts may not have a key payload_digest');
+  return `${opening}${hashed}${payloadKey}${payloadText}${saltKey}${salt}"}\n`;
+}
+
+/** `salts` gives 16 random bytes in hexadecimal at each call. */
+export function makeEntry(header: EntryHeader, events: readonly Event[], salts: () => string): Entry {
+  return { header, body: events.map((event) => bodyLine(event, salts())).join('') };
+}
+
+export interface BodyLine {
+  /** Canonical text of the hashed event. */
+  readonly event: string;
+  readonly shredded: boolean;
+}
+
+/**
+ * Takes a body line (without newline) apart by its fixed places; undefined when it is not laid out so, or when its payload is not
+ * the one that the event has the digest of. Every letter of the line is compared here or is part of `event`.
+ *
+ * Quotes in strings are escaped, and keys are sorted: after `facts` no part of an event has keys of its own, so the first
+ * `"payload_digest":"` and the first `,"payload":` after it are the event's.
+ */
+export function splitBodyLine(line: string): BodyLine | undefined {
+  if (!line.startsWith(opening) || !line.endsWith('}')) return undefined;
+  const tail = line.length - tailLength;
+  if (!line.startsWith(saltKey, tail)) return { event: line.slice(opening.length, -1), shredded: true };
+  const salt = line.slice(tail + saltKey.length, -2);
+  const digest = line.indexOf(digestKey) + digestKey.length;
+  const end = line.indexOf(payloadKey, digest);
+  if (digest < digestKey.length || end < 0 || !line.endsWith('"}') || !saltText.test(salt)) return undefined;
+  const expected = payloadDigest(salt, line.slice(end + payloadKey.length, tail));
+  return line.startsWith(`${expected}"`, digest) ? { event: line.slice(opening.length, end), shredded: false } : undefined;
+}
+
+/** The text that the leaf is the hash of: RFC 8785 of the header's fields and `events`, the hashed form of each. */
+export function leafText(header: EntryHeader, events: string): string {
+  const journal = header.kind === 'segment' ? `"journal_id":${JSON.stringify(header.journal_id)},` : '';
+  const sequence = header.kind === 'segment' ? `"sequence":${header.sequence},` : '';
+  return `{"entry_id":${JSON.stringify(header.entry_id)},"events":[${events}],${journal}"kind":"${header.kind}",${sequence}"v":1}`;
+}
+
+function linesOf(body: string): readonly string[] {
+  if (body === '') return [];
+  if (!body.endsWith('\n')) throw new TypeError('the body of an entry is lines');
+  return body.slice(0, -1).split('\n');
+}
+
+/** The leaf hash (RFC 9162) of an entry. Throws a TypeError when a line of the body is not as `makeEntry` wrote it. */
+export function leafOf(entry: Entry): Hash {
+  const events = linesOf(entry.body).map((line) => {
+    const parts = splitBodyLine(line);
+    if (parts === undefined) throw new TypeError(`entry ${entry.header.entry_id}: an event does not have the payload that it names`);
+    return parts.event;
+  });
+  return leafHash(leafText(entry.header, events.join(',')));
+}
+
+/** One body line as the event that it is; the payload of a shredded one is `{}`. Throws when it is none. */
+export function readBodyLine(line: string): { readonly event: Event; readonly shredded: boolean } {
+  const { event: hashed, ...secret } = saltedEventSchema.parse(JSON.parse(line));
+  const { payload_digest: _digest, ...rest } = hashed;
+  const payload = 'payload' in secret ? secret.payload : undefined;
+  return { event: { ...rest, payload: payload ?? {} } as Event, shredded: payload === undefined };
+}
+
+export function readBody(body: string): readonly Event[] {
+  return linesOf(body).map((line) => readBodyLine(line).event);
+}
