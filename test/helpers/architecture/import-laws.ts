@@ -70,14 +70,15 @@ const sliceLaw: Law = {
   title: "inside the control plane: routes -> commands -> rules, commands -> own store; another slice's store is off limits",
   breaches: (files) => files.filter((file) => isCode(file) && topFolder(file.path) === 'control-plane').flatMap((file) => {
     const from = sliceOf(file.path);
-    return importsOf(file).flatMap(({ target, isOurs }) => {
+    return importsOf(file).flatMap(({ target, isOurs, clause }) => {
       const to = isOurs ? sliceOf(target) : undefined;
       if (to?.part === undefined) return [];
       const same = from?.slice === to.slice;
       if (to.part === 'store' && !same) return [`${file.path} imports another slice's store: ${target}`];
       if (same && from.part !== undefined && !ownParts[from.part].includes(to.part)) return [`${file.path} imports ${target}`];
-      if (!same && from?.part === 'rules' && to.part !== 'rules') return [`${file.path} imports ${target}`];
-      if (!same && from?.part === 'store' && to.part !== 'rules') return [`${file.path} imports ${target}`];
+      // A type alone brings no behaviour along.
+      const isType = /^type\s/.test(clause);
+      if (!same && !isType && (from?.part === 'rules' || from?.part === 'store') && to.part !== 'rules') return [`${file.path} imports ${target}`];
       if (!same && from?.part === 'commands' && (to.part === 'routes' || to.part === 'loop')) return [`${file.path} imports ${target}`];
       return [];
     });

@@ -39,7 +39,8 @@ const clients: Readonly<Record<string, RegExp>> = {
   'node:dns/promises': /./,
 };
 const serverNames = /^(?:createServer|createSecureServer|createSecureContext|isIP|isIPv4|isIPv6)$/;
-const globalClients = /(?<![.\w])(?:fetch\s*\(|new\s+(?:WebSocket|EventSource)\s*\()|\bnew\s+(?:net\.)?Socket\s*\(/;
+/** A `Socket` around a descriptor is no client. */
+const globalClients = /(?<![.\w])(?:fetch\s*\(|new\s+(?:WebSocket|EventSource)\s*\()|\bnew\s+(?:net\.)?Socket\s*\((?!\s*\{\s*fd\b)/;
 
 /** Files that speak over Unix sockets of the data folder alone, and may take `connect` of node:net for it. */
 const localSockets: ReadonlySet<string> = new Set(['cli/up/link-client.ts']);
