@@ -27,6 +27,8 @@ export interface Exchange extends EgressRow {
   readonly detail: string;
   /** The meter that ended it. */
   readonly meter: string | undefined;
+  /** The request target as it came, where host and path could not be read from it. */
+  readonly target: string | undefined;
   /** Nothing allowed it, as opposed to something forbidding it. */
   readonly byDefault: boolean;
 }
@@ -62,12 +64,13 @@ function exchangeOf({ event, completion }: RunAction): Exchange {
     bytes_in: number(spent['bytes_in']) ?? 0,
     duration_ms: number(done['duration_ms']) ?? null,
     detail: text(payload['detail']) ?? '',
-    meter: text(doneFacts['meter']) ?? text(facts['meter']) ?? text(payload['meter']),
+    meter: text(doneFacts['meter']) ?? text(payload['meter']),
+    target: text(payload['target']),
     byDefault: payload['default'] === true,
   };
 }
 
-export function egressRow({ detail: _detail, meter: _meter, byDefault: _byDefault, ...row }: Exchange): EgressRow {
+export function egressRow({ detail: _detail, meter: _meter, target: _target, byDefault: _byDefault, ...row }: Exchange): EgressRow {
   return row;
 }
 

@@ -63,7 +63,8 @@ function deniedLines(exchanges: readonly Exchange[], { run }: RunReport, paint: 
 }
 
 /** Method, host and path; a tunnel has no path. */
-function what({ act, method, host, port, path }: Exchange): string {
+function what({ act, method, host, port, path, target }: Exchange): string {
+  if (host === '') return `${escapeText(method, 32)} ${escapeText(target ?? '?')}`;
   const shown = `${bracketed(host)}${act === 'request' && port === 80 ? '' : `:${port}`}`;
   return act === 'connect' ? `CONNECT ${escapeText(shown)}` : `${escapeText(method, 32)} ${escapeText(`http://${shown}${path}`)}`;
 }
@@ -86,13 +87,15 @@ const units: Partial<Record<Meter, (value: number) => string>> = {
   cost_usd_micros: (value) => `$${(value / 1_000_000).toFixed(2)}`,
 };
 
-/** Meters that were used or limited. */
+/** Limits that something enforces so far. */
+const enforced: ReadonlySet<Meter> = new Set(['requests', 'bytes_out', 'bytes_in', 'wall_clock_ms']);
+
 function budgetLines({ run }: RunReport): readonly string[] {
   const entries = Object.entries(run.budget) as readonly (readonly [Meter, Balance])[];
-  const parts = entries.filter(([, { limit, used }]) => limit !== null || used > 0).map(([meter, { limit, used }]) => {
+  const parts = entries.filter(([meter, { used }]) => enforced.has(meter) || used > 0).map(([meter, { limit, used }]) => {
     const format = units[meter] ?? formatCount;
     const name = meter === 'wall_clock_ms' ? 'wall_clock' : meter;
-    return limit === null ? `${name} ${format(used)} (no limit)` : `${name} ${format(used)} of ${format(limit)}`;
+    return limit === null ? `${name} ${format(used)}` : `${name} ${format(used)} of ${format(limit)}`;
   });
   return parts.length === 0 ? [] : [`  budget    ${parts.join(', ')}`];
 }

@@ -7,13 +7,15 @@ const budgetNames: Readonly<Record<string, string>> = { requests: 'requests', by
 
 /** What would allow this, as it is typed; `undefined` when no flag can. */
 export function flagFor(exchange: Exchange, policy: RunPolicy): string | undefined {
+  if (exchange.host === '') return undefined;
   const place = `${bracketed(exchange.host)}:${exchange.port}`;
   switch (exchange.code) {
     case 'needs_interception': return `--allow ${place}:TUNNEL`;
     case 'policy_denied': {
       // A rule that forbids stays, whatever the run allows.
       if (!exchange.byDefault) return undefined;
-      if (exchange.act === 'connect') return `--allow ${place}:TUNNEL`;
+      // Plain HTTP inside a CONNECT is judged request by request; what is on 443 is TLS.
+      if (exchange.act === 'connect') return exchange.port === 443 ? `--allow ${place}:TUNNEL` : `--allow ${place}`;
       return `--allow ${place}:${exchange.method}${blockedByPath(exchange, policy) ? `:${exchange.path}` : ''}`;
     }
     case 'core.non_public_address': return exchange.address === null ? undefined : `--allow-address ${exchange.address}`;
