@@ -1,10 +1,11 @@
 import type { Duplex } from 'node:stream';
 import { toSallyportError } from '../../contracts/errors.ts';
 import type { BodySink, ClientEvents, Exchange, Form, HeaderList, Refusal, RequestHead, ResponseHead, Source, Transfer } from '../exchange.ts';
+import { catalogueRefusal } from '../refusal.ts';
 import { chunkEnd, chunkStart, lastChunk } from '../wire/body.ts';
 import type { Output } from '../wire/output.ts';
 import { serialiseResponse, takesTrailers } from '../wire/serialise.ts';
-import { acceptsJson, refusalOf, serialiseRefusal } from './refusal.ts';
+import { acceptsJson, serialiseRefusal } from './refusal.ts';
 
 /** Where the request's body stands: `waiting` until someone reads it, `broken` when its framing is. */
 export type BodyState = 'waiting' | 'reading' | 'done' | 'broken';
@@ -173,6 +174,6 @@ export class ClientExchange implements Exchange, Transfer {
       return;
     }
     const { code, message } = toSallyportError(error ?? new Error('the exchange was left unanswered'));
-    this.refuse(refusalOf(code, message));
+    this.refuse(catalogueRefusal(code, message));
   }
 }

@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { BodySink, Exchange, Form, Source } from '../exchange.ts';
+import { catalogueRefusal } from '../refusal.ts';
 import { bodyReader, type BodyReader } from '../wire/body.ts';
 import { HeadCollector } from '../wire/head-collector.ts';
 import { judgeRequest, judgeTrailers, type BadHead } from '../wire/head-rules.ts';
@@ -10,7 +11,7 @@ import type { Sweep, Watched } from '../wire/sweep.ts';
 import { ClientExchange, type BodyState, type ExchangeHost } from './client-exchange.ts';
 import { classify } from './forms.ts';
 import type { AcceptLimits } from './limits.ts';
-import { refusalOf, serialiseRefusal } from './refusal.ts';
+import { serialiseRefusal } from './refusal.ts';
 
 /** Answers every exchange, by `refuse`, by `openTunnel` or through `forward/`. One left unanswered is refused as `internal`. */
 export type Handler = (exchange: Exchange) => Promise<void>;
@@ -161,7 +162,7 @@ export class ClientConnection implements ExchangeHost, Watched {
     this.#clientKeepsAlive = judged.keep_alive;
     this.#bodyLeft = head.framing.kind === 'none' ? 0 : head.framing.kind === 'length' ? head.framing.bytes : Infinity;
     this.bodyState = this.#bodyLeft === 0 ? 'done' : 'waiting';
-    if (form.kind === 'refused') exchange.refuse(refusalOf(form.code, form.detail));
+    if (form.kind === 'refused') exchange.refuse(catalogueRefusal(form.code, form.detail));
     else void this.#handle(exchange);
     return true;
   }
@@ -246,7 +247,7 @@ export class ClientConnection implements ExchangeHost, Watched {
   }
 
   #refuseHead({ code, detail }: Pick<BadHead, 'code' | 'detail'>): void {
-    this.output.bytes(serialiseRefusal(refusalOf(code, detail), { json: true, close: true, head: false }));
+    this.output.bytes(serialiseRefusal(catalogueRefusal(code, detail), { json: true, close: true, head: false }));
     this.output.flush();
     this.#close();
   }

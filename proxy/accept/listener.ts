@@ -3,11 +3,12 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import type { Clock } from '../../contracts/clock.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import type { Source } from '../exchange.ts';
+import { catalogueRefusal } from '../refusal.ts';
 import type { Sweep } from '../wire/sweep.ts';
 import type { ConnectionCaps } from './caps.ts';
 import { ClientConnection, type Handler } from './connection.ts';
 import type { AcceptLimits } from './limits.ts';
-import { refusalOf, serialiseRefusal } from './refusal.ts';
+import { serialiseRefusal } from './refusal.ts';
 
 /** A run's own listener, or the one where clients bring credentials. */
 export type ListenerSource = { readonly kind: 'run'; readonly run_id: string } | { readonly kind: 'tcp' };
@@ -57,7 +58,7 @@ export async function createListener(source: ListenerSource, options: ListenerOp
       sockets.delete(socket);
     });
     socket.resume();
-    socket.end(serialiseRefusal(refusalOf(code, detail, { retry_after: limits.retry_after }), { json: true, close: true, head: false }));
+    socket.end(serialiseRefusal(catalogueRefusal(code, detail, { retry_after: limits.retry_after }), { json: true, close: true, head: false }));
   };
 
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {

@@ -1,17 +1,5 @@
-import { errorCatalogue, type ErrorCode } from '../../contracts/errors.ts';
 import type { HeaderList, Refusal } from '../exchange.ts';
 import { fieldValues } from '../wire/fields.ts';
-
-/** A refusal by the catalogue's words. */
-export function refusalOf(code: ErrorCode, detail: string, extras: { readonly egress_id?: string | undefined; readonly retry_after?: number } = {}): Refusal {
-  const { status, title, next, expose } = errorCatalogue[code];
-  return {
-    code, status, title,
-    detail: expose ? detail : title,
-    reasons: [], next_steps: [next], egress_id: extras.egress_id,
-    ...(extras.retry_after !== undefined && { retry_after: extras.retry_after }),
-  };
-}
 
 /** False when `Accept` names types and none of them is JSON (RFC 9110, section 12.5.1); then plain text is spoken. */
 export function acceptsJson(headers: HeaderList): boolean {

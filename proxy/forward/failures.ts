@@ -1,0 +1,23 @@
+import { SallyportError, type ErrorCode } from '../../contracts/errors.ts';
+
+/** Codes of the system by what they say of the other side; every other one is `upstream_reset`. */
+const codes: Readonly<Record<string, ErrorCode>> = {
+  ECONNREFUSED: 'upstream_refused',
+  ETIMEDOUT: 'upstream_timeout',
+  EHOSTUNREACH: 'upstream_unreachable', ENETUNREACH: 'upstream_unreachable', EADDRNOTAVAIL: 'upstream_unreachable', EACCES: 'upstream_unreachable',
+  EPERM: 'upstream_unreachable', EINVAL: 'upstream_unreachable', EAFNOSUPPORT: 'upstream_unreachable', ENETDOWN: 'upstream_unreachable', EHOSTDOWN: 'upstream_unreachable',
+  EMFILE: 'overloaded', ENFILE: 'overloaded', ENOBUFS: 'overloaded', ENOMEM: 'overloaded',
+};
+
+const details: Partial<Record<ErrorCode, string>> = {
+  upstream_refused: 'refused the connection',
+  upstream_timeout: 'did not take the connection in time',
+  upstream_unreachable: 'can\'t be reached from here',
+  overloaded: 'could not be dialled: this proxy is out of resources',
+};
+
+/** What a failed dial or a broken connection is called. `where` is host and port. */
+export function upstreamFailure(error: NodeJS.ErrnoException | undefined, where: string): SallyportError {
+  const code = codes[error?.code ?? ''] ?? 'upstream_reset';
+  return new SallyportError(code, `${where} ${details[code] ?? 'closed the connection'}.`, { cause: error });
+}

@@ -1,0 +1,45 @@
+import type { Clock } from '../../contracts/clock.ts';
+import { SallyportError } from '../../contracts/errors.ts';
+import type { Outcome, Permit } from '../enforce/permit.ts';
+import type { Exchange } from '../exchange.ts';
+import type { Sweep } from '../wire/sweep.ts';
+import { HttpExchange } from './http-exchange.ts';
+import type { ForwardLimits } from './limits.ts';
+import { UpstreamPool } from './pool.ts';
+import { Tunnel } from './tunnel.ts';
+
+export interface ForwarderOptions {
+  readonly clock: Clock;
+  readonly sweep: Sweep;
+  readonly limits: ForwardLimits;
+}
+
+export interface Forwarder {
+  /**
+   * Sends what the permit allows and answers the exchange on every way out: with the origin's answer, a refusal of an `upstream_*`
+   * code while the client has no byte of an answer, or by closing its connection. Resolves when nothing more will flow.
+   */
+  readonly forward: (permit: Permit, exchange: Exchange) => Promise<Outcome>;
+  /** Closes idle connections to origins. What is under way goes on until it ends or its permit stops it. */
+  readonly close: () => void;
+}
+
+/** The only taker of `Permit`, one for each worker. */
+export function createForwarder({ clock, sweep, limits }: ForwarderOptions): Forwarder {
+  const context = { clock, sweep, limits, pool: new UpstreamPool(limits) };
+  return {
+    forward: (permit, exchange) => {
+      const { head, form } = exchange;
+      if (head.upgrade !== undefined) return Promise.reject(new SallyportError('not_supported', 'Upgrades are not passed on.'));
+      // The permit is for what was judged; anything else would go out unjudged.
+      if ((permit.kind === 'tunnel') !== (form.kind === 'connect') || head.method !== permit.method) {
+        return Promise.reject(new SallyportError('internal', 'The permit is not for this exchange.'));
+      }
+      return new Promise((resolve) => {
+        if (permit.kind === 'tunnel') new Tunnel(permit, exchange, context, resolve).start();
+        else new HttpExchange(permit, exchange, context, resolve).start();
+      });
+    },
+    close: () => { context.pool.close(); },
+  };
+}

@@ -1,0 +1,274 @@
+import { toSallyportError, type ErrorCode } from '../../contracts/errors.ts';
+import type { SpendableMeter } from '../../contracts/budget.ts';
+import type { Outcome, Permit, StopReason } from '../enforce/permit.ts';
+import type { ClientEvents, Exchange, ResponseHead } from '../exchange.ts';
+import { catalogueRefusal } from '../refusal.ts';
+import { bodyReader, type BodyReader } from '../wire/body.ts';
+import { HeadCollector } from '../wire/head-collector.ts';
+import { judgeResponse, judgeTrailers } from '../wire/head-rules.ts';
+import { parseResponseHead } from '../wire/llhttp.ts';
+import { dial, type Dialling } from './dial.ts';
+import { upstreamFailure } from './failures.ts';
+import type { ForwardContext } from './context.ts';
+import { MeteredGate } from './metered-gate.ts';
+import { Upload } from './upload.ts';
+import { Upstream, type UpstreamUser } from './upstream.ts';
+
+/** Methods that mean the same sent twice (RFC 9110, section 9.2.2). */
+const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY']);
+
+/** One permitted request on its way to the origin, and the answer on its way back. */
+export class HttpExchange implements UpstreamUser, ClientEvents {
+  readonly #permit: Permit;
+  readonly #exchange: Exchange;
+  readonly #context: ForwardContext;
+  readonly #resolve: (outcome: Outcome) => void;
+  readonly #began: number;
+  readonly #collector = new HeadCollector(false);
+  readonly #gate: MeteredGate;
+  #dialling: Dialling<Upstream> | undefined;
+  #upstream: Upstream | undefined;
+  #upload: Upload | undefined;
+  #sentBefore = 0;
+  #address: string | undefined;
+  #retried = false;
+  #heard = false;
+  #interim = 0;
+  #final: ResponseHead | undefined;
+  #reader: BodyReader | undefined;
+  #clientFull = false;
+  /** The origin has closed while bytes of its still wait for budget. */
+  #ended: (() => void) | undefined;
+  #firstByteMs: number | undefined;
+  #over = false;
+
+  constructor(permit: Permit, exchange: Exchange, context: ForwardContext, resolve: (outcome: Outcome) => void) {
+    this.#permit = permit;
+    this.#exchange = exchange;
+    this.#context = context;
+    this.#resolve = resolve;
+    this.#began = context.clock.monotonic();
+    this.#gate = new MeteredGate(permit.spending, 'bytes_in', {
+      pass: (bytes) => { this.#consume(bytes); },
+      ready: () => { this.#gateReady(); },
+      refused: (meter) => { this.#cutByBudget(meter); },
+    });
+  }
+
+  start(): void {
+    const { transfer } = this.#exchange;
+    transfer.events = this;
+    if (transfer.isGone) return this.gone();
+    if (this.#permit.stop.aborted) return this.#onStop();
+    this.#permit.stop.addEventListener('abort', this.#onStop);
+    const pooled = this.#context.pool.take(this.#permit.pool_key);
+    if (pooled === undefined) this.#dial();
+    else this.#use(pooled);
+  }
+
+  #dial(): void {
+    const { sweep, clock, limits } = this.#context;
+    this.#dialling = dial(this.#permit, (address, port) => new Upstream(address, port, sweep), clock, limits);
+    this.#dialling.connected.then((upstream) => {
+      this.#dialling = undefined;
+      if (this.#over) upstream.destroy();
+      else this.#use(upstream);
+    }).catch((error: unknown) => {
+      const { code, message } = toSallyportError(error);
+      this.#fail(code, message);
+    });
+  }
+
+  #use(upstream: Upstream): void {
+    const { limits } = this.#context;
+    this.#upstream = upstream;
+    this.#address = upstream.address;
+    upstream.use(this);
+    upstream.expect(limits.idle_ms);
+    this.#upload = new Upload(this.#permit, this.#exchange, upstream, limits, {
+      sent: () => upstream.expect(this.#heard ? limits.idle_ms : limits.first_byte_ms),
+      invalid: () => this.#onStop(),
+      refused: (meter) => this.#cutByBudget(meter),
+      broken: (detail) => this.#fail('bad_request', detail),
+    });
+    this.#upload.start();
+  }
+
+  onBytes(bytes: Buffer): void {
+    const upstream = this.#upstream!;
+    if (!this.#upload!.begun) return this.#lost(undefined);
+    this.#heard = true;
+    this.#firstByteMs ??= this.#context.clock.monotonic() - this.#began;
+    upstream.expect(this.#context.limits.idle_ms);
+    if (!this.#gate.offer(bytes) && !this.#over) upstream.pause();
+  }
+
+  #gateReady(): void {
+    if (this.#ended !== undefined) this.#ended();
+    else if (!this.#clientFull) this.#upstream?.resume();
+  }
+
+  drained(): void {
+    this.#clientFull = false;
+    if (!this.#gate.blocked) this.#upstream?.resume();
+  }
+
+  onDrain(): void {
+    this.#upload!.drained();
+  }
+
+  /** Reads paid bytes of the answer; all of them, or the exchange is over. */
+  #consume(bytes: Buffer): void {
+    let rest = bytes;
+    while (rest.length > 0 && !this.#over) {
+      if (this.#reader === undefined) {
+        const collected = this.#collector.feed(rest);
+        if (collected === 'more') break;
+        if (collected === 'bad') return this.#fail('upstream_protocol', `The answer can't be read as HTTP/1.1: ${this.#collector.problem}.`);
+        rest = this.#collector.rest;
+        this.#readHead(this.#collector.head);
+      } else {
+        const reader = this.#reader;
+        for (const piece of reader.read(rest)) this.#exchange.transfer.write(piece);
+        rest = rest.subarray(reader.consumed);
+      }
+      if (this.#over || this.#reader === undefined) continue;
+      if (this.#reader.state === 'bad') return this.#fail('upstream_protocol', `The body of the answer can't be read: ${this.#reader.problem}.`);
+      if (this.#reader.state === 'done') return this.#complete(rest.length === 0);
+    }
+    if (this.#over || this.#exchange.transfer.flush()) return;
+    this.#clientFull = true;
+    this.#upstream?.pause();
+  }
+
+  #readHead(bytes: Buffer): void {
+    const { limits } = this.#context;
+    const judged = judgeResponse(parseResponseHead(bytes), this.#permit.method);
+    if (judged.kind === 'bad') return this.#fail('upstream_protocol', judged.detail);
+    const { head } = judged;
+    if (head.status >= 200) {
+      this.#final = head;
+      this.#upload!.final();
+      this.#exchange.transfer.begin(head);
+      this.#reader = bodyReader(head.framing);
+      return;
+    }
+    // Nothing was upgraded, because no offer is passed on.
+    if (head.status === 101) return this.#fail('upstream_protocol', 'The other side switched protocols without being asked.');
+    if (++this.#interim > limits.interim_answers) return this.#fail('upstream_protocol', `The other side sent more than ${limits.interim_answers} interim answers.`);
+    if (head.status === 100) this.#upload!.continue();
+    else this.#exchange.transfer.interim(head);
+    if (this.#upload!.done) this.#upstream!.expect(limits.first_byte_ms);
+  }
+
+  #complete(nothingLeft: boolean): void {
+    const { transfer } = this.#exchange;
+    const upstream = this.#upstream!;
+    const head = this.#final!;
+    const trailers = judgeTrailers(this.#reader!.trailers);
+    if (typeof trailers === 'string') return this.#fail('upstream_protocol', `In the answer, ${trailers}.`);
+    const reusable = nothingLeft && head.keep_alive && head.framing.kind !== 'until_close' && this.#upload!.done;
+    this.#finish('completed', undefined);
+    if (reusable) this.#context.pool.put(this.#permit.pool_key, upstream);
+    else upstream.destroy();
+    transfer.end(trailers);
+  }
+
+  onEnd(): void {
+    if (this.#gate.blocked) {
+      this.#ended = () => this.onEnd();
+      return;
+    }
+    this.#reader?.finish();
+    if (this.#reader?.state === 'done') this.#complete(true);
+    else this.#lost(undefined);
+  }
+
+  onClose(error: NodeJS.ErrnoException | undefined): void {
+    if (this.#gate.blocked) this.#ended ??= () => this.#lost(error);
+    else this.#lost(error);
+  }
+
+  onOverdue(): void {
+    if (this.#upload!.overdue()) return;
+    const { limits } = this.#context;
+    if (this.#clientFull || this.#upload!.waitsForClient) this.#end('failed', 'client_gone', undefined);
+    else this.#fail('upstream_timeout', `The other side sent nothing for ${(this.#heard ? limits.idle_ms : limits.first_byte_ms) / 1000} s.`);
+  }
+
+  /** The origin is gone before its answer was complete. */
+  #lost(error: NodeJS.ErrnoException | undefined): void {
+    if (this.#over) return;
+    const { host, port, method } = this.#permit;
+    const stale = this.#upstream!.uses > 1 && !this.#heard && !this.#retried;
+    const { framing } = this.#exchange.head;
+    if (stale && framing.kind === 'none' && idempotent.has(method)) {
+      this.#retried = true;
+      void this.#tryAgain();
+      return;
+    }
+    const failure = upstreamFailure(error, `${host}:${port}`);
+    this.#fail(failure.code, this.#heard ? `${host}:${port} closed the connection before its answer was complete.` : failure.message);
+  }
+
+  async #tryAgain(): Promise<void> {
+    this.#upstream!.destroy();
+    this.#upload!.close();
+    this.#sentBefore += this.#upload!.bytes;
+    this.#upload = undefined;
+    const allowed = await this.#permit.anotherTry().catch(() => false);
+    if (this.#over) return;
+    if (allowed) this.#dial();
+    else this.#fail('upstream_reset', `${this.#permit.host}:${this.#permit.port} closed an idle connection, and there is no budget to try again.`);
+  }
+
+  gone(): void {
+    this.#upstream?.destroy();
+    this.#finish('failed', 'client_gone');
+  }
+
+  readonly #onStop = (): void => {
+    const reason = (this.#permit.stop.reason as StopReason | undefined) ?? { code: 'run_ended', detail: 'The run ended before the request was sent.' };
+    this.#end('cut', reason.code, reason.detail);
+  };
+
+  #cutByBudget(meter: SpendableMeter): void {
+    this.#end('cut', 'budget_exhausted', `The budget of ${meter} is used up.`, meter);
+  }
+
+  #fail(code: ErrorCode, detail: string): void {
+    this.#end('failed', code, detail);
+  }
+
+  /** Ends what can't be completed: with a refusal while the client has no byte of an answer, else by closing its connection. */
+  #end(kind: 'failed' | 'cut', code: ErrorCode | 'client_gone', detail: string | undefined, meter?: SpendableMeter): void {
+    if (this.#over) return;
+    const { transfer } = this.#exchange;
+    this.#upstream?.destroy();
+    this.#finish(kind, code, meter);
+    if (code === 'client_gone' || transfer.answered) transfer.abort();
+    else this.#exchange.refuse(catalogueRefusal(code, detail ?? '', { egress_id: this.#permit.egress_id }));
+  }
+
+  #finish(kind: Outcome['kind'], code: Outcome['code'], meter?: SpendableMeter): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#exchange.transfer.events = undefined;
+    this.#permit.stop.removeEventListener('abort', this.#onStop);
+    this.#dialling?.cancel();
+    this.#upload?.close();
+    this.#gate.close();
+    this.#reader?.release();
+    this.#resolve({
+      kind, code,
+      status: this.#final?.status,
+      response_headers: this.#final?.headers ?? [],
+      address: this.#address,
+      bytes_out: this.#sentBefore + (this.#upload?.bytes ?? 0),
+      bytes_in: this.#gate.passed,
+      first_byte_ms: this.#firstByteMs,
+      duration_ms: this.#context.clock.monotonic() - this.#began,
+      ...(meter !== undefined && { meter }),
+    });
+  }
+}

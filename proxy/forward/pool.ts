@@ -1,0 +1,64 @@
+import type { ForwardLimits } from './limits.ts';
+import type { Upstream } from './upstream.ts';
+
+/** Connections that wait for their next exchange, by `Permit.pool_key`: none is shared between runs, origins or address classes. */
+export class UpstreamPool {
+  readonly #limits: ForwardLimits;
+  readonly #idle = new Map<string, Upstream[]>();
+  #size = 0;
+  #closed = false;
+
+  constructor(limits: ForwardLimits) {
+    this.#limits = limits;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The one used last: it is the least likely to be stale. */
+  take(key: string): Upstream | undefined {
+    const idle = this.#idle.get(key);
+    for (let upstream = idle?.pop(); upstream !== undefined; upstream = idle?.pop()) {
+      this.#size--;
+      upstream.onIdleClose = undefined;
+      if (idle?.length === 0) this.#idle.delete(key);
+      if (upstream.usable) return upstream;
+      upstream.destroy();
+    }
+    return undefined;
+  }
+
+  put(key: string, upstream: Upstream): void {
+    upstream.release();
+    const idle = this.#idle.get(key) ?? [];
+    if (this.#closed || !upstream.usable || idle.length >= this.#limits.pooled_per_key || this.#size >= this.#limits.pooled) {
+      upstream.destroy();
+      return;
+    }
+    upstream.expect(this.#limits.pooled_ms);
+    // It must hear what comes uncalled for, and the end.
+    if (upstream.socket.isPaused()) upstream.resume();
+    upstream.onIdleClose = () => this.#drop(key, upstream);
+    idle.push(upstream);
+    this.#size++;
+    if (idle.length === 1) this.#idle.set(key, idle);
+  }
+
+  #drop(key: string, upstream: Upstream): void {
+    const idle = this.#idle.get(key);
+    const index = idle?.indexOf(upstream) ?? -1;
+    if (idle === undefined || index < 0) return;
+    idle.splice(index, 1);
+    this.#size--;
+    if (idle.length === 0) this.#idle.delete(key);
+  }
+
+  /** Closes what is idle, and keeps nothing from now on. */
+  close(): void {
+    this.#closed = true;
+    for (const idle of this.#idle.values()) for (const upstream of idle) upstream.destroy();
+    this.#idle.clear();
+    this.#size = 0;
+  }
+}

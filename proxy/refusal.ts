@@ -1,0 +1,13 @@
+import { errorCatalogue, type ErrorCode } from '../contracts/errors.ts';
+import type { Refusal } from './exchange.ts';
+
+/** A refusal in the words of the error catalogue. `retry_after` in seconds. */
+export function catalogueRefusal(code: ErrorCode, detail: string, extras: { readonly egress_id?: string; readonly retry_after?: number } = {}): Refusal {
+  const { status, title, next, expose } = errorCatalogue[code];
+  return {
+    code, status, title,
+    detail: expose ? detail : title,
+    reasons: [], next_steps: [next], egress_id: extras.egress_id,
+    ...(extras.retry_after !== undefined && { retry_after: extras.retry_after }),
+  };
+}
