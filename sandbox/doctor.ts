@@ -70,7 +70,7 @@ export function isEnough(version: string): boolean {
 }
 
 function checkTools(): HostCheck {
-  const wanted: readonly Tool[] = ['prlimit', 'mkfifo', 'sh', 'env', ...(process.getuid?.() === 0 ? ['setpriv', 'unshare', 'mount'] as const : [])];
+  const wanted: readonly Tool[] = ['prlimit', 'sh', 'env', ...(process.getuid?.() === 0 ? ['setpriv', 'unshare', 'mount'] as const : [])];
   const missing = wanted.filter((tool) => lookForTool(tool) === undefined);
   return missing.length === 0
     ? check('helper programs', 'ok', `${wanted.join(', ')} are installed.`)

@@ -1,13 +1,10 @@
-import { execFile } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { closeSync, constants, fchmodSync, fstatSync, openSync, readSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { promisify } from 'node:util';
+import { SallyportError } from '../../contracts/errors.ts';
 import { findTool } from './tools.ts';
 
-const { O_NONBLOCK, O_RDONLY, O_RDWR, O_WRONLY } = constants;
-const names = ['stdin', 'stdout', 'stderr'] as const;
+const { O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
 
 /** Both ends of the agent's stdin, stdout and stderr. */
 export interface RealPipes {
@@ -20,53 +17,74 @@ export interface RealPipes {
   destroy(): void;
 }
 
+/** A shell's here-documents are pipes (dash, BusyBox, bash since 5.1). It says when they are there, and holds them until its input ends. */
+const makePipes = `exec 3<<X 4<<X 5<<X
+x
+X
+x
+X
+x
+X
+echo
+read -r _`;
+const held = [3, 4, 5] as const;
+const content = 'x\n';
+
 /**
- * Pipes, where Node's own stdio would be socket pairs: `echo text > /dev/stderr` opens the pipe anew, which a socket refuses
- * (ENXIO); and never files, which the agent could reopen to read and truncate. Each is a FIFO whose name is gone before the
- * agent starts; its mode lets the agent's uid reopen it.
+ * Pipes, where Node's own stdio would be socket pairs: `echo text > /dev/stderr` opens the stream anew, which a socket refuses
+ * (ENXIO); never files, which the agent could reopen to read and truncate; and no FIFO with a name, which waits to be opened. Node
+ * can make none itself, so a shell does, and they are opened anew through its /proc/PID/fd.
  */
 export async function openRealPipes(): Promise<RealPipes> {
-  const folder = mkdtempSync(join(tmpdir(), 'sallyport-'));
+  const shell = spawn(findTool('sh'), ['-c', makePipes], { env: {}, cwd: '/', stdio: ['pipe', 'pipe', 'ignore'] });
+  // It may be gone before it is told to be.
+  shell.stdin.on('error', () => undefined);
   const opened: number[] = [];
-  const open = (path: string, flags: number): number => {
-    const descriptor = openSync(path, flags);
-    opened.push(descriptor);
-    return descriptor;
+  const open = (descriptor: number, flags: number): number => {
+    const end = openSync(`/proc/${shell.pid}/fd/${descriptor}`, flags);
+    opened.push(end);
+    return end;
   };
   try {
-    const paths = names.map((name) => join(folder, name));
-    await promisify(execFile)(findTool('mkfifo'), ['-m', '666', ...paths], { env: {} });
-    const ends = paths.map((path, index) => {
-      // Open both ways first: otherwise the opening of one end waits for the other.
-      const both = openSync(path, O_RDWR | O_NONBLOCK);
-      try {
-        const reading = open(path, index === 0 ? O_RDONLY : O_RDONLY | O_NONBLOCK);
-        const writing = open(path, index === 0 ? O_WRONLY | O_NONBLOCK : O_WRONLY);
-        return index === 0 ? { agent: reading, ours: writing } : { agent: writing, ours: reading };
-      } finally {
-        closeSync(both);
-      }
+    await new Promise((resolve, reject) => {
+      shell.stdout.once('data', resolve);
+      shell.once('error', reject).once('exit', (code) => reject(new SallyportError('jail_unavailable', `The shell that makes the agent's pipes ended with ${code ?? 'a signal'}.`)));
     });
-    const [stdin, stdout, stderr] = ends.map(({ ours }, index) => new Socket({ fd: ours, readable: index !== 0, writable: index === 0 })) as [Socket, Socket, Socket];
-    const descriptors = ends.map(({ agent }) => agent) as unknown as [number, number, number];
-    // The agent may end at any moment; what was still to be written is then lost, and that is no fault of ours.
-    for (const socket of [stdin, stdout, stderr]) socket.on('error', () => socket.destroy());
-    let isClosed = false;
-    const closeAgentEnds = (): void => {
-      if (!isClosed) for (const descriptor of descriptors) closeSync(descriptor);
-      isClosed = true;
-    };
-    return {
-      descriptors, stdin, stdout, stderr, closeAgentEnds,
-      destroy: () => {
-        closeAgentEnds();
-        for (const socket of [stdin, stdout, stderr]) socket.destroy();
-      },
-    };
+    const ends = held.map((descriptor, index) => {
+      const reading = open(descriptor, index === 0 ? O_RDONLY : O_RDONLY | O_NONBLOCK);
+      if (!fstatSync(reading).isFIFO()) {
+        throw new SallyportError('missing_tool', 'The shell /bin/sh of this machine makes no pipes of its here-documents.', { next_steps: ['Install dash, or bash 5.1 or later, as /bin/sh.'] });
+      }
+      readSync(reading, Buffer.alloc(content.length));
+      const writing = open(descriptor, index === 0 ? O_WRONLY | O_NONBLOCK : O_WRONLY);
+      // For the agent to open anew; nobody else can see the pipe.
+      fchmodSync(reading, 0o666);
+      return index === 0 ? { agent: reading, ours: writing } : { agent: writing, ours: reading };
+    });
+    return assemble(ends.map(({ agent }) => agent), ends.map(({ ours }) => ours));
   } catch (error) {
     for (const descriptor of opened) closeSync(descriptor);
     throw error;
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    shell.stdin.end();
   }
+}
+
+function assemble(agents: readonly number[], ours: readonly number[]): RealPipes {
+  const [stdin, stdout, stderr] = ours.map((fd, index) => new Socket({ fd, readable: index !== 0, writable: index === 0 })) as [Socket, Socket, Socket];
+  // The agent may end at any moment; what was still to be written is then lost, and that is no fault of ours.
+  for (const socket of [stdin, stdout, stderr]) socket.on('error', () => socket.destroy());
+  let isClosed = false;
+  const closeAgentEnds = (): void => {
+    if (!isClosed) for (const descriptor of agents) closeSync(descriptor);
+    isClosed = true;
+  };
+  return {
+    descriptors: agents as unknown as [number, number, number],
+    stdin, stdout, stderr, closeAgentEnds,
+    destroy: () => {
+      closeAgentEnds();
+      for (const socket of [stdin, stdout, stderr]) socket.destroy();
+    },
+  };
 }

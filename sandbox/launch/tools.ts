@@ -5,7 +5,7 @@ import { SallyportError } from '../../contracts/errors.ts';
 const folders = ['/usr/bin', '/bin', '/usr/sbin', '/sbin', '/usr/local/bin'] as const;
 
 /** Which package brings each, by Debian's names. */
-const packages = { bwrap: 'bubblewrap', prlimit: 'util-linux', setpriv: 'util-linux', unshare: 'util-linux', mount: 'mount', mkfifo: 'coreutils', sh: 'dash', env: 'coreutils' } as const;
+const packages = { bwrap: 'bubblewrap', prlimit: 'util-linux', setpriv: 'util-linux', unshare: 'util-linux', mount: 'mount', sh: 'dash', env: 'coreutils' } as const;
 export type Tool = keyof typeof packages;
 
 export function lookForTool(tool: Tool): string | undefined {
