@@ -4,4 +4,22 @@ import { z } from 'zod';
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };
 export type JsonObject = { readonly [key: string]: JsonValue };
 
-export const jsonObjectSchema: z.ZodType<JsonObject> = z.record(z.string(), z.json()) as z.ZodType<JsonObject>;
+const depthMax = 64;
+
+function isJson(value: unknown, depth: number): boolean {
+  switch (typeof value) {
+    case 'string': case 'boolean': return true;
+    case 'number': return Number.isFinite(value);
+    case 'object': break;
+    default: return false;
+  }
+  if (value === null) return true;
+  if (depth >= depthMax) return false;
+  if (Array.isArray(value)) return value.every((item) => isJson(item, depth + 1));
+  for (const key in value) if (!isJson((value as Record<string, unknown>)[key], depth + 1)) return false;
+  return true;
+}
+
+/** An object of JSON values, at most 64 levels deep, passed on as it is; `z.json()` takes ten times as long and drops a key `__proto__`. */
+export const jsonObjectSchema: z.ZodType<JsonObject> = z.custom<JsonObject>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && isJson(value, 0), 'must be an object of JSON values');
