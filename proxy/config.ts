@@ -1,0 +1,30 @@
+import { z } from 'zod';
+import { SallyportError } from '../contracts/errors.ts';
+
+const endpoint = z.strictObject({ host: z.string().min(1), port: z.int().min(0).max(65_535) });
+
+const configurationSchema = z.strictObject({
+  data_folder: z.string().startsWith('/'),
+  /** Which worker of this machine it is: 0, 1, ... Its journal is its slot's. */
+  slot: z.int().min(0).max(999),
+  control_plane: z.strictObject({ socket_path: z.string().startsWith('/') }),
+  data_plane_token: z.string().startsWith('sp_px_'),
+  /** Where clients bring credentials; without it there are only the runs' own listeners. */
+  listen: endpoint.optional(),
+  /** `crash` survives kill -9; `power` syncs the disk before each group's receipts. */
+  durability: z.enum(['crash', 'power']).default('crash'),
+  /** Where the control plane listens, beside the proxy itself: never let through to. */
+  own_addresses: z.array(endpoint).default([]),
+  /** Journal bytes on disk, shipped and sealed or not, above which nothing new begins. */
+  journal_max_bytes: z.int().min(1024 * 1024).default(1024 * 1024 * 1024),
+});
+
+export type Configuration = z.infer<typeof configurationSchema>;
+
+/** Throws `configuration` with every mistake. */
+export function parseConfiguration(value: unknown): Configuration {
+  const parsed = configurationSchema.safeParse(value);
+  if (parsed.success) return Object.freeze(parsed.data);
+  const errors = parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }));
+  throw new SallyportError('configuration', `The proxy worker's configuration is wrong: ${errors.map(({ path, message }) => `${path}: ${message}`).join('; ')}`, { errors });
+}

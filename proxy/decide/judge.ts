@@ -1,0 +1,62 @@
+import type { Clock } from '../../contracts/clock.ts';
+import { classifyAddress } from '../../contracts/addresses.ts';
+import { buildPolicyInput, type PolicyInput, type PolicyInputParts } from '../../contracts/policy-input.ts';
+import type { Egress } from '../describe/egress.ts';
+import type { OwnAddresses } from '../describe/own-addresses.ts';
+import type { PermittedAddress } from '../enforce/permit.ts';
+import type { LiveRun } from '../runs.ts';
+import type { Judgement } from '../record/egress-events.ts';
+
+/** Asks policy. Throws `no_policy`, `engine_error` or `policy_invalid_decision`. */
+export type Decide = (input: PolicyInput) => Judgement;
+
+/** Policy's answer to an egress, before any name is looked up. */
+export function judge(decide: Decide, run: LiveRun, egress: Egress, own: OwnAddresses, clock: Clock): Judgement {
+  return decide(buildPolicyInput(partsOf(egress.act, run, egress, literalOf(egress, own), clock)));
+}
+
+/** Policy's answer to one address that would be dialled. */
+export function judgeDial(decide: Decide, run: LiveRun, egress: Egress, address: PermittedAddress, clock: Clock): Judgement {
+  return decide(buildPolicyInput(partsOf('dial', run, egress, address, clock)));
+}
+
+interface KnownAddress {
+  readonly address: string;
+  readonly address_class: string;
+}
+
+/** A literal is its own answer, so it need not wait for one to be refused. */
+function literalOf({ host, port, is_ip_literal, own_name }: Egress, own: OwnAddresses): KnownAddress | undefined {
+  if (own_name) return { address: host, address_class: 'self' };
+  if (!is_ip_literal) return undefined;
+  const address_class = own.has(host, port) ? 'self' : classifyAddress(host)?.address_class;
+  return address_class === undefined ? undefined : { address: host, address_class };
+}
+
+function partsOf(act: 'connect' | 'request' | 'dial', run: LiveRun, egress: Egress, known: KnownAddress | undefined, clock: Clock): PolicyInputParts {
+  const { snapshot } = run;
+  const { host, port, is_ip_literal, scheme, headers } = egress;
+  return {
+    act,
+    run: {
+      id: snapshot.run_id, session_id: snapshot.session_id, agent: snapshot.agent, state: snapshot.state,
+      labels: snapshot.labels, taint: snapshot.taint, policy: snapshot.policy,
+    },
+    destination: {
+      host, port, is_ip_literal, ...(scheme !== undefined && { scheme }),
+      ...(known !== undefined && { address: known.address, address_class: known.address_class }),
+    },
+    ...(act === 'request' && {
+      request: {
+        method: egress.method, path: egress.path ?? '/', query_keys: egress.query_keys, headers: pairs(headers),
+        ...(egress.body_bytes !== undefined && { body_bytes: egress.body_bytes }),
+      },
+    }),
+    signals: { credential: egress.credential, host_mismatch: egress.host_mismatch },
+    now_ms: clock.now(),
+  };
+}
+
+function* pairs(headers: readonly string[]): Iterable<readonly [name: string, value: string]> {
+  for (let index = 0; index < headers.length; index += 2) yield [headers[index]!, headers[index + 1]!];
+}

@@ -1,0 +1,75 @@
+import type { Clock } from '../../contracts/clock.ts';
+import { SallyportError, toSallyportError } from '../../contracts/errors.ts';
+import type { PolicyInput } from '../../contracts/policy-input.ts';
+import { bundleFromBytes } from '../../engine/bundle.ts';
+import { openEngine, type Engine } from '../../engine/engine.ts';
+import type { Judgement } from '../record/egress-events.ts';
+import { signals } from '../signals.ts';
+import { DecisionMemo } from './memo.ts';
+
+export interface PolicyOptions {
+  readonly clock: Clock;
+  /** `GET /data-plane/bundles/:revision`. */
+  readonly fetch: (revision: string) => Promise<Uint8Array>;
+  readonly onReplaced: (revision: string, throws: number) => void;
+}
+
+const firstRetryMs = 100;
+const longestRetryMs = 5000;
+
+/** The policy in force. A new revision is fetched, verified, warmed up and only then swapped in; a bad one changes nothing. */
+export class Policy {
+  readonly #options: PolicyOptions;
+  #engine: Engine | undefined;
+  #memo: DecisionMemo | undefined;
+  #wanted = '';
+
+  constructor(options: PolicyOptions) {
+    this.#options = options;
+  }
+
+  /** Of the policy in force; empty when there is none. */
+  get revision(): string { return this.#engine?.revision ?? ''; }
+
+  unready(): SallyportError | undefined {
+    return this.#engine === undefined ? new SallyportError('no_policy', 'The proxy has no policy yet.') : undefined;
+  }
+
+  decide(input: PolicyInput): Judgement {
+    if (this.#memo === undefined) throw this.unready()!;
+    const { decision, input_digest } = this.#memo.decide(input);
+    return { decision, input_digest, revision: this.revision };
+  }
+
+  /** Settles when the revision is in force, cannot be used, or is not wanted any more. */
+  async load(revision: string): Promise<void> {
+    this.#wanted = revision;
+    let retryMs = firstRetryMs;
+    while (this.#wanted === revision && this.revision !== revision) {
+      try {
+        const engine = await this.#open(revision);
+        if (this.#wanted !== revision) return;
+        this.#engine = engine;
+        this.#memo = new DecisionMemo(engine, () => signals.fault.publish({ where: 'policy memo', error: new SallyportError('engine_error', 'A remembered decision differed from a fresh one; the memo is off.') }));
+        signals.policy.publish({ revision, problem: undefined });
+        return;
+      } catch (error) {
+        const problem = toSallyportError(error);
+        signals.policy.publish({ revision, problem });
+        // A bundle that cannot be used stays so; the control plane will name another.
+        if (!problem.entry.retryable) return;
+        await new Promise<void>((resolve) => { this.#options.clock.setTimeout(resolve, retryMs, { background: true }); });
+        retryMs = Math.min(retryMs * 2, longestRetryMs);
+      }
+    }
+  }
+
+  async #open(revision: string): Promise<Engine> {
+    const bundle = bundleFromBytes(await this.#options.fetch(revision));
+    if (bundle.revision !== revision) throw new SallyportError('policy_folder', `The control plane sent bundle ${bundle.revision} for ${revision}.`);
+    return await openEngine(bundle, {
+      now: () => this.#options.clock.monotonic(),
+      onReplaced: ({ throws }) => this.#options.onReplaced(revision, throws),
+    });
+  }
+}

@@ -1,0 +1,89 @@
+import { SallyportError } from '../../contracts/errors.ts';
+import { formatAuthority, parseAuthority, type Authority } from '../../contracts/host.ts';
+import { judgeTarget } from '../../contracts/path.ts';
+import type { Exchange, RequestHead } from '../exchange.ts';
+import { credentialOf } from './credential-signal.ts';
+import type { Egress } from './egress.ts';
+import { isOwnName } from './own-addresses.ts';
+
+const httpPort = 80;
+const absoluteForm = /^http:\/\/([^/?#]*)([/?][^#]*)?$/i;
+
+/**
+ * The one reading of an exchange's target. Throws `ambiguous_target`, `path_not_canonical` or `not_supported`; a `Host` that
+ * names another place is left for policy to deny (`core.host_mismatch`).
+ */
+export function describe({ head, form }: Exchange): Egress {
+  if (head.upgrade !== undefined) throw new SallyportError('not_supported', `Upgrading to ${printable(head.upgrade)} is not supported.`);
+  switch (form.kind) {
+    case 'connect': return tunnel(head);
+    case 'absolute': return absolute(head);
+    case 'inside': return request('inside', head, authorityOf(form.authority, undefined), head.target);
+  }
+}
+
+function tunnel(head: RequestHead): Egress {
+  const authority = authorityOf(head.target, undefined);
+  const { host, port, is_ip_literal } = authority;
+  return {
+    act: 'connect', form: 'connect', method: 'CONNECT', host, port, is_ip_literal, scheme: undefined,
+    authority: formatAuthority(host, port), path: undefined, target: undefined, query_keys: [], headers: head.headers,
+    credential: 'none', host_mismatch: mismatch(head, authority, head.target, port), own_name: isOwnName(host), body_bytes: undefined,
+  };
+}
+
+function absolute(head: RequestHead): Egress {
+  const [, authority, rest] = absoluteForm.exec(head.target) ?? [];
+  if (authority === undefined) throw new SallyportError('ambiguous_target', 'The target is not an address such as http://HOST/PATH.');
+  // RFC 9110, section 4.2.3: an empty path is the path /.
+  const target = rest === undefined ? '/' : rest.startsWith('/') ? rest : `/${rest}`;
+  return request('absolute', head, authorityOf(authority, httpPort), target, authority);
+}
+
+function request(form: 'absolute' | 'inside', head: RequestHead, authority: Authority, target: string, raw?: string): Egress {
+  const judged = judgeTarget(target);
+  if (!judged.ok) {
+    throw new SallyportError(judged.code, `The target cannot be used: ${judged.reason}.`, judged.canonical === undefined ? {} : { next_steps: [`Send ${printable(judged.canonical)} instead.`] });
+  }
+  const { host, port, is_ip_literal } = authority;
+  return {
+    act: 'request', form, method: head.method, host, port, is_ip_literal, scheme: 'http',
+    authority: formatAuthority(host, port, httpPort), path: judged.path, target, query_keys: judged.query_keys, headers: head.headers,
+    credential: credentialOf(head.headers, judged.query_keys),
+    host_mismatch: mismatch(head, authority, raw, httpPort), own_name: isOwnName(host),
+    body_bytes: head.framing.kind === 'length' ? head.framing.bytes : head.framing.kind === 'none' ? 0 : undefined,
+  };
+}
+
+function authorityOf(raw: string, defaultPort: number | undefined): Authority {
+  const authority = parseAuthority(raw, defaultPort);
+  if (!authority.ok) throw new SallyportError('ambiguous_target', `The host ${printable(raw)} cannot be used: ${authority.reason}.`);
+  return authority;
+}
+
+/** `raw` is the target's own spelling: where `Host` repeats it, there is nothing to compare. */
+function mismatch(head: RequestHead, { host, port }: Authority, raw: string | undefined, defaultPort: number): boolean {
+  const value = hostField(head);
+  // Only HTTP/1.0 may leave it out, and then the target says it all.
+  if (value === undefined || value === raw) return false;
+  const named = authorityOf(value, defaultPort);
+  return named.host !== host || named.port !== port;
+}
+
+function hostField({ headers }: RequestHead): string | undefined {
+  let value: string | undefined;
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index]!;
+    if (name.length !== 4 || name.toLowerCase() !== 'host') continue;
+    if (value !== undefined) throw new SallyportError('ambiguous_target', 'There are two Host fields.');
+    value = headers[index + 1]!;
+  }
+  return value;
+}
+
+const longestShown = 200;
+
+/** Text from the agent in a sentence of ours: quoted, escaped and cut. */
+function printable(text: string): string {
+  return JSON.stringify(text.length > longestShown ? `${text.slice(0, longestShown)}...` : text);
+}

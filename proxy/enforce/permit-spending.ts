@@ -1,0 +1,56 @@
+import type { SpendableMeter } from '../../contracts/budget.ts';
+import type { Outcome, Spending, StopReason } from './permit.ts';
+import type { RunSpending } from './spending.ts';
+
+type Bytes = Extract<SpendableMeter, 'bytes_out' | 'bytes_in'>;
+
+/** One permit's share of its run's spending: what it took is what its outcome has to account for. */
+export class PermitSpending implements Spending {
+  readonly #run: RunSpending;
+  readonly #controller: AbortController;
+  readonly #taken: Record<SpendableMeter, number> = { requests: 0, bytes_out: 0, bytes_in: 0 };
+
+  constructor(run: RunSpending, controller: AbortController) {
+    this.#run = run;
+    this.#controller = controller;
+  }
+
+  take(meter: SpendableMeter, units: number): number {
+    const taken = this.#run.take(meter, units);
+    this.#taken[meter] += taken;
+    return taken;
+  }
+
+  giveBack(meter: SpendableMeter, units: number): void {
+    this.#taken[meter] -= units;
+    this.#run.giveBack(meter, units);
+  }
+
+  /** False only where the budget refuses; anything else that ends the exchange goes by its stop signal, which names it. */
+  async more(meter: SpendableMeter, units: number): Promise<boolean> {
+    const problem = await this.#run.more(meter, units);
+    if (problem === undefined) return true;
+    if (problem.code !== 'budget_exhausted') {
+      const reason: StopReason = { code: problem.code, detail: problem.message };
+      this.#controller.abort(reason);
+    }
+    return false;
+  }
+
+  /** Gives back what was taken and did not flow. Gives how many bytes flowed that were never taken: a fault of ours. */
+  settle(outcome: Outcome): number {
+    return this.#settle('bytes_out', outcome.bytes_out) + this.#settle('bytes_in', outcome.bytes_in);
+  }
+
+  #settle(meter: Bytes, flowed: number): number {
+    const unused = this.#taken[meter] - flowed;
+    if (unused > 0) this.#run.giveBack(meter, unused);
+    this.#taken[meter] = flowed;
+    return Math.max(0, -unused);
+  }
+
+  /** What is known to have been taken, for an exchange that ended without an outcome. */
+  get taken(): { readonly bytes_out: number; readonly bytes_in: number } {
+    return this.#taken;
+  }
+}

@@ -1,0 +1,53 @@
+import { systemClock } from '../contracts/clock.ts';
+import { toProblem, toSallyportError, type SallyportError } from '../contracts/errors.ts';
+import { parseConfiguration } from './config.ts';
+import { startLog } from './log.ts';
+import { signals } from './signals.ts';
+import { startWorker, type Worker } from './worker.ts';
+
+/** For exchanges that are under way when the worker is told to end; the supervisor kills it after 10 s. */
+const drainMs = 5000;
+
+/** The supervisor's first message; secrets come this way, never by argument or environment. */
+interface ConfigurationMessage {
+  readonly type: 'configuration';
+  readonly configuration: unknown;
+}
+
+let worker: Promise<Worker> | undefined;
+
+function tell(message: object): void {
+  process.send?.(message, undefined, undefined, () => { /* A supervisor that has gone is told by 'disconnect'. */ });
+}
+
+async function start({ configuration }: ConfigurationMessage): Promise<void> {
+  worker = startWorker(parseConfiguration(configuration), { clock: systemClock });
+  const { address, ready } = await worker;
+  await ready;
+  tell({ type: 'ready', addresses: address === undefined ? {} : { proxy: address } });
+}
+
+function fail(error: SallyportError): void {
+  signals.fault.publish({ where: 'start', error });
+  tell({ type: 'failed', problem: { ...toProblem(error), exit: error.entry.exit } });
+  process.exitCode = error.entry.exit;
+  process.disconnect?.();
+}
+
+async function stop(): Promise<void> {
+  const started = await worker?.catch(() => undefined);
+  await started?.stop(drainMs).catch((error: unknown) => signals.fault.publish({ where: 'stop', error: toSallyportError(error) }));
+  process.exit();
+}
+
+startLog();
+// A fault in one exchange must not end all others; what is left in doubt is refused, because nothing is sent without its record.
+process.on('uncaughtException', (error) => signals.fault.publish({ where: 'uncaught', error: toSallyportError(error) }));
+process.on('unhandledRejection', (error) => signals.fault.publish({ where: 'unhandled', error: toSallyportError(error) }));
+process.once('SIGTERM', () => { void stop(); });
+process.once('SIGINT', () => { void stop(); });
+// The supervisor is dead: its successor starts a worker of its own, which waits for this one's slot.
+process.once('disconnect', () => { process.exit(process.exitCode ?? 0); });
+process.once('message', (message) => {
+  start(message as ConfigurationMessage).catch((error: unknown) => fail(toSallyportError(error)));
+});

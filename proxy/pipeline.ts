@@ -1,0 +1,109 @@
+import type { Clock } from '../contracts/clock.ts';
+import { SallyportError, toSallyportError } from '../contracts/errors.ts';
+import { newId } from '../contracts/ids.ts';
+import { judge } from './decide/judge.ts';
+import { denialOf, refusalByDenial, type Denial } from './denial.ts';
+import { describe } from './describe/describe.ts';
+import type { Egress } from './describe/egress.ts';
+import { internalHost, type OwnAddresses } from './describe/own-addresses.ts';
+import { enforce, type EnforceContext, type Granted } from './enforce/enforce.ts';
+import type { Outcome, Permit } from './enforce/permit.ts';
+import type { Exchange } from './exchange.ts';
+import { identify, type Caller, type IdentifyContext } from './identify/identify.ts';
+import type { Judgement, Subject } from './record/egress-events.ts';
+import { signals } from './signals.ts';
+
+export interface PipelineContext extends EnforceContext, IdentifyContext {
+  readonly clock: Clock;
+  readonly own: OwnAddresses;
+  readonly forward: (permit: Permit, exchange: Exchange) => Promise<Outcome>;
+  /** Reads requests inside a CONNECT and brings each one back here. */
+  readonly acceptInside: (exchange: Exchange, egress: Egress, caller: Caller, refuse: (denial: Denial) => void) => void;
+}
+
+/**
+ * The way of a request. `accept/` has read it; every exit is one refusal with its `egress.denied`, or `egress.decided` followed by
+ * exactly one of completed, failed and cut. A denial is a value; what is thrown is a fault and becomes a refusal too.
+ */
+export async function handle(context: PipelineContext, exchange: Exchange): Promise<void> {
+  const state: Progress = { egress_id: newId('egress', context.clock.now()), caller: undefined, egress: undefined, judgement: undefined };
+  try {
+    const identity = identify(exchange, context);
+    if (identity.kind === 'refused') {
+      const subject: Subject = { egress_id: state.egress_id, attribution: identity.attribution, assurance: undefined };
+      return refuse(context, exchange, subject, undefined, denialOf(identity.problem), undefined, identity.recorded);
+    }
+    const caller = state.caller = identity.caller;
+    const egress = state.egress = describe(exchange);
+    if (isInternal(egress)) throw new SallyportError('not_found', 'There is nothing at this address yet.');
+    const judgement = state.judgement = judge(context.decide, caller.run, egress, context.own, context.clock);
+    const enforced = await enforce(context, subjectOf(state), exchange, caller, egress, judgement);
+    switch (enforced.kind) {
+      case 'denied':
+        return refuse(context, exchange, subjectOf(state), egress, enforced.denial, enforced.judgement);
+      case 'inside':
+        return context.acceptInside(exchange, egress, caller, (denial) => record(context, exchange, subjectOf(state), egress, denial, judgement));
+      case 'permit':
+        return settle(context, subjectOf(state), enforced, await forwarded(context, enforced, exchange));
+    }
+  } catch (error) {
+    const problem = toSallyportError(error);
+    if (problem.code === 'internal') signals.fault.publish({ where: 'pipeline', error: problem });
+    refuse(context, exchange, subjectOf(state), state.egress, denialOf(problem), state.judgement);
+  }
+}
+
+/** How far an exchange has come, for the record of its refusal. */
+interface Progress {
+  readonly egress_id: string;
+  caller: Caller | undefined;
+  egress: Egress | undefined;
+  judgement: Judgement | undefined;
+}
+
+function subjectOf({ egress_id, caller }: Progress): Subject {
+  if (caller === undefined) return { egress_id, attribution: undefined, assurance: undefined };
+  const { run_id, session_id, channel } = caller.run.snapshot;
+  return { egress_id, attribution: { run_id, session_id }, assurance: channel === 'jail' ? 'jailed' : 'cooperative' };
+}
+
+/** The control plane by its one name; any other name for it is refused as `core.self_address`. */
+function isInternal({ host, port, act }: Egress): boolean {
+  return host === internalHost && port === 80 && act === 'request';
+}
+
+function refuse(context: PipelineContext, exchange: Exchange, subject: Subject, egress: Egress | undefined, denial: Denial, judgement: Judgement | undefined, recorded: boolean = true): void {
+  if (recorded) record(context, exchange, subject, egress, denial, judgement);
+  exchange.refuse(refusalByDenial(denial, subject.egress_id));
+}
+
+function record({ events, journal }: PipelineContext, exchange: Exchange, subject: Subject, egress: Egress | undefined, denial: Denial, judgement: Judgement | undefined): void {
+  const line = events.denied(subject, exchange, egress, denial, judgement);
+  journal.note(line.text);
+  signals.denied.publish({ egress_id: subject.egress_id, run_id: subject.attribution?.run_id, code: denial.code });
+}
+
+/** What became of the exchange. `forward/` gives an outcome for all that can happen; should it ever throw, what it took counts as passed. */
+async function forwarded({ forward, clock }: PipelineContext, { permit, spending }: Granted, exchange: Exchange): Promise<Outcome> {
+  const began = clock.monotonic();
+  try {
+    return await forward(permit, exchange);
+  } catch (error) {
+    const problem = toSallyportError(error);
+    signals.fault.publish({ where: 'forward', error: problem });
+    if (exchange.transfer.answered) exchange.transfer.abort();
+    else exchange.refuse(refusalByDenial(denialOf(problem), permit.egress_id));
+    return {
+      kind: 'failed', status: undefined, response_headers: [], address: undefined, ...spending.taken,
+      first_byte_ms: undefined, duration_ms: clock.monotonic() - began, code: problem.code,
+    };
+  }
+}
+
+function settle({ events, journal }: PipelineContext, subject: Subject, granted: Granted, outcome: Outcome): void {
+  const unpaid = granted.spending.settle(outcome);
+  if (unpaid > 0) signals.fault.publish({ where: 'metering', error: new SallyportError('internal', `${unpaid} bytes of ${subject.egress_id} passed without having been taken.`) });
+  journal.note(events.ended(subject, granted.decided_id, outcome).text, subject.egress_id);
+  granted.finish();
+  signals.ended.publish({ egress_id: subject.egress_id, run_id: subject.attribution?.run_id, kind: outcome.kind, code: outcome.code });
+}

@@ -1,0 +1,268 @@
+import { join } from 'node:path';
+import type { Clock, Timer } from '../../contracts/clock.ts';
+import type { SallyportError } from '../../contracts/errors.ts';
+import { firstPrevious, segmentMaxAgeMs, segmentMaxRecords } from '../../contracts/journal.ts';
+import { OpenExchanges, type OpenExchange } from './open-exchanges.ts';
+import { localDisk, SegmentFile, segmentName, unavailable, type Disk } from './segment-file.ts';
+
+export interface ClosedSegment {
+  readonly journal_id: string;
+  readonly sequence: number;
+  readonly path: string;
+  readonly bytes: number;
+  readonly digest: string;
+}
+
+export interface JournalOptions {
+  /** The journal's own folder, which exists and is empty. */
+  readonly folder: string;
+  readonly journal_id: string;
+  /** `crash`: survives kill -9. `power`: every group is synced before its receipts. */
+  readonly durability: 'crash' | 'power';
+  readonly clock: Clock;
+  readonly disk?: Disk;
+  readonly onClosed: (segment: ClosedSegment) => void;
+  /** The journal stopped taking records (why), or takes them again. */
+  readonly onAvailability: (problem: SallyportError | undefined) => void;
+  /** A record that says that so many refusals could not be written. */
+  readonly omission: (records: number) => string;
+}
+
+/** Lines that go to disk with one write, and the promise that their askers share. */
+interface Group {
+  readonly lines: string[];
+  readonly opens: OpenExchange[];
+  readonly receipt: PromiseWithResolvers<void>;
+}
+
+interface Owed {
+  readonly line: string;
+  /** The exchange that this record ends. */
+  readonly ends: string | undefined;
+}
+
+interface Batch {
+  readonly owed: readonly Owed[];
+  readonly groups: readonly Group[];
+  readonly omitted: number;
+}
+
+const groupRecords = 500;
+/** Refusals that wait for a full disk, in UTF-16 units; further ones are only counted. */
+const waitingRefusals = 8 * 1024 * 1024;
+const retryMs = 250;
+
+/**
+ * A worker's journal: records are written in groups, one write at a time, and each asker gets the receipt of its group. A group that
+ * fails is dropped whole: what was refused for it is never written later. What has already happened (the end of an exchange) is
+ * kept until it can be written.
+ */
+export class Journal {
+  readonly open = new OpenExchanges();
+  readonly #options: JournalOptions;
+  readonly #disk: Disk;
+  #groups: Group[] = [];
+  #owed: Owed[] = [];
+  #owedUnits = 0;
+  #omitted = 0;
+  #segment: SegmentFile | undefined;
+  #sequence = 0;
+  #previous = firstPrevious;
+  #closeWanted = false;
+  #ageTimer: Timer | undefined;
+  #retryTimer: Timer | undefined;
+  #working: Promise<void> | undefined;
+  #scheduled = false;
+  #problem: SallyportError | undefined;
+  #refusal: SallyportError | undefined;
+
+  constructor(options: JournalOptions) {
+    this.#options = options;
+    this.#disk = options.disk ?? localDisk;
+  }
+
+  get journal_id(): string { return this.#options.journal_id; }
+
+  /** Why nothing new can be recorded at present. */
+  get problem(): SallyportError | undefined { return this.#refusal ?? this.#problem; }
+
+  /** Set while too much waits to be shipped: nothing new begins, what goes on is still recorded. */
+  set refusal(refusal: SallyportError | undefined) { this.#refusal = refusal; }
+
+  /**
+   * Appends a record that must be on disk before what it speaks of happens, without its newline. The receipt rejects with
+   * `journal_unavailable`; the record is then not in the journal and never will be.
+   */
+  append(line: string, opens?: OpenExchange): Promise<void> {
+    if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
+    let group = this.#groups.at(-1);
+    if (group === undefined || group.lines.length >= groupRecords) {
+      group = newGroup();
+      this.#groups.push(group);
+    }
+    group.lines.push(line);
+    if (opens !== undefined) group.opens.push(opens);
+    this.#schedule();
+    return group.receipt.promise;
+  }
+
+  /** Appends what has happened already; `ends` names the exchange that it ends. Kept until it can be written. */
+  note(line: string, ends?: string): void {
+    if (ends === undefined && this.#owedUnits + line.length > waitingRefusals) {
+      this.#omitted++;
+      return;
+    }
+    this.#owed.push({ line, ends });
+    this.#owedUnits += line.length;
+    this.#schedule();
+  }
+
+  /** Settles when all that was appended before is written and its segment closed; rejects while the disk refuses. */
+  async closeSegment(): Promise<void> {
+    this.#closeWanted = true;
+    while (this.#closeWanted) {
+      await this.#work();
+      if (this.#problem !== undefined) throw this.#problem;
+    }
+  }
+
+  /** Closes the last segment, and gives its sequence; nothing may be appended afterwards. */
+  async end(): Promise<number> {
+    try {
+      await this.closeSegment();
+    } finally {
+      this.#retryTimer?.cancel();
+      this.#ageTimer?.cancel();
+    }
+    return this.#sequence - 1;
+  }
+
+  /** All readable sockets of this turn of the loop come first, so that their records share one write. */
+  #schedule(): void {
+    if (this.#scheduled || this.#working !== undefined) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      void this.#work();
+    });
+  }
+
+  #work(): Promise<void> {
+    this.#working ??= this.#drain().finally(() => {
+      this.#working = undefined;
+      if (this.#problem === undefined && this.#pending()) this.#schedule();
+    });
+    return this.#working;
+  }
+
+  #pending(): boolean {
+    return this.#groups.length > 0 || this.#owed.length > 0 || this.#omitted > 0 || this.#closeWanted;
+  }
+
+  async #drain(): Promise<void> {
+    this.#retryTimer?.cancel();
+    while (this.#pending()) {
+      let batch = this.#next();
+      // Under load something always waits, so a wanted close comes after the write that takes all that waited when it was wanted.
+      const closing = batch === undefined || (this.#closeWanted && this.#groups.length === 0 && this.#owed.length === 0);
+      try {
+        if (batch !== undefined) await this.#write(batch);
+        batch = undefined;
+        if (closing) await this.#closeCurrent();
+        this.#setProblem(undefined);
+      } catch (error) {
+        this.#fail(unavailable(error), batch);
+        return;
+      }
+    }
+  }
+
+  /** What goes into the present segment with the next write; undefined when it has no room or nothing waits but its end. */
+  #next(): Batch | undefined {
+    let room = segmentMaxRecords - (this.#segment?.records ?? 0);
+    const omitted = room > 0 ? this.#omitted : 0;
+    if (omitted > 0) room--;
+    const owed = this.#owed.splice(0, room);
+    room -= owed.length;
+    const groups: Group[] = [];
+    for (let group = this.#groups[0]; group !== undefined && group.lines.length <= room; group = this.#groups[0]) {
+      room -= group.lines.length;
+      groups.push(group);
+      this.#groups.shift();
+    }
+    return owed.length === 0 && groups.length === 0 && omitted === 0 ? undefined : { owed, groups, omitted };
+  }
+
+  async #write({ owed, groups, omitted }: Batch): Promise<void> {
+    const lines = owed.map(({ line }) => line);
+    if (omitted > 0) lines.push(this.#options.omission(omitted));
+    for (const group of groups) lines.push(...group.lines);
+    const segment = this.#segment ??= await this.#createSegment();
+    await segment.append(`${lines.join('\n')}\n`, lines.length);
+    if (this.#options.durability === 'power') await segment.sync();
+    if (segment.records === lines.length) this.#armAge();
+    for (const { line, ends } of owed) {
+      this.#owedUnits -= line.length;
+      if (ends !== undefined) this.open.ended(ends);
+    }
+    this.#omitted -= omitted;
+    for (const group of groups) {
+      for (const exchange of group.opens) this.open.opened(exchange, segment.sequence);
+      group.receipt.resolve();
+    }
+  }
+
+  #fail(problem: SallyportError, batch: Batch | undefined): void {
+    if (batch !== undefined) this.#owed.unshift(...batch.owed);
+    for (const group of [...batch?.groups ?? [], ...this.#groups.splice(0)]) group.receipt.reject(problem);
+    this.#setProblem(problem);
+    this.#retryTimer = this.#options.clock.setTimeout(() => this.#schedule(), retryMs, { background: true });
+  }
+
+  async #createSegment(): Promise<SegmentFile> {
+    const { folder, journal_id, clock, durability } = this.#options;
+    const path = join(folder, segmentName(this.#sequence));
+    const fd = await this.#disk.create(path);
+    if (durability === 'power') await this.#disk.syncFolder(folder);
+    return new SegmentFile(this.#disk, fd, path, { v: 1, journal_id, sequence: this.#sequence, previous: this.#previous, opened_at: clock.now() });
+  }
+
+  #armAge(): void {
+    this.#ageTimer = this.#options.clock.setTimeout(() => {
+      this.#closeWanted = true;
+      this.#schedule();
+    }, segmentMaxAgeMs, { background: true });
+  }
+
+  async #closeCurrent(): Promise<void> {
+    const segment = this.#segment;
+    const wanted = this.#closeWanted;
+    this.#closeWanted = false;
+    if (segment === undefined || segment.records === 0) return;
+    let digest: string;
+    try {
+      digest = await segment.finish(this.#options.durability === 'power');
+    } catch (error) {
+      this.#closeWanted ||= wanted;
+      throw error;
+    }
+    this.#ageTimer?.cancel();
+    this.#segment = undefined;
+    this.#sequence++;
+    this.#previous = digest;
+    this.#options.onClosed({ journal_id: this.journal_id, sequence: segment.sequence, path: segment.path, bytes: segment.bytes, digest });
+  }
+
+  #setProblem(problem: SallyportError | undefined): void {
+    const changed = (this.#problem === undefined) !== (problem === undefined);
+    this.#problem = problem;
+    if (changed) this.#options.onAvailability(problem);
+  }
+}
+
+function newGroup(): Group {
+  const receipt = Promise.withResolvers<void>();
+  // Every asker hears of it; this only keeps a group whose askers have gone from ending the process.
+  receipt.promise.catch(() => undefined);
+  return { lines: [], opens: [], receipt };
+}

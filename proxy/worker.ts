@@ -1,0 +1,207 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Clock } from '../contracts/clock.ts';
+import type { DrawAnswer, IngestAnswer } from '../contracts/data-plane.ts';
+import { SallyportError, toSallyportError } from '../contracts/errors.ts';
+import { acceptInside } from './accept/inside.ts';
+import { ConnectionCaps } from './accept/caps.ts';
+import { acceptLimits } from './accept/limits.ts';
+import { createListener, type ListenAddress, type Listener } from './accept/listener.ts';
+import type { Configuration } from './config.ts';
+import { ControlPlane } from './control-plane/client.ts';
+import { PushStream } from './control-plane/stream.ts';
+import { Synchroniser } from './control-plane/synchroniser.ts';
+import { Policy } from './decide/policy.ts';
+import { OwnAddresses } from './describe/own-addresses.ts';
+import { AddressBook } from './enforce/addresses.ts';
+import { NameResolver } from './enforce/resolver.ts';
+import { RunSpending } from './enforce/spending.ts';
+import { needsInterception } from './enforce/verdict.ts';
+import { denialOf } from './denial.ts';
+import type { Exchange } from './exchange.ts';
+import { createForwarder } from './forward/forwarder.ts';
+import { forwardLimits } from './forward/limits.ts';
+import { FailedAttempts } from './identify/attempts.ts';
+import { attributionOf } from './identify/identify.ts';
+import { ended } from './identify/rules.ts';
+import { RunListeners } from './listeners.ts';
+import { handle, type PipelineContext } from './pipeline.ts';
+import { startRecorder } from './record/recorder.ts';
+import type { Disk } from './record/segment-file.ts';
+import { lockSlot } from './record/slot-lock.ts';
+import { Runs, type LiveRun } from './runs.ts';
+import { signals } from './signals.ts';
+import { Sweep } from './wire/sweep.ts';
+
+export interface Worker {
+  /** Where clients bring credentials. */
+  readonly address: ListenAddress | undefined;
+  /** Settles when runs and policy are known and in effect. */
+  readonly ready: Promise<void>;
+  /** Lets what is under way come to its end for so long, then ends it; ships what it can. */
+  readonly stop: (drainMs: number) => Promise<void>;
+}
+
+/** How long the permits of an ended run may take to say what became of them. */
+const settleMs = 10_000;
+/** How long a stopping worker goes on shipping. */
+const shipMs = 2000;
+/** Between the end of the drain and the closing of the sockets: refusals and cut streams still have to reach their clients. */
+const closeMs = 500;
+
+/** What a test puts in the place of the machine. */
+export interface WorkerParts {
+  readonly clock: Clock;
+  readonly resolver?: NameResolver;
+  readonly disk?: Disk;
+}
+
+/** Starts all parts of one worker. Rejects when it can't listen, or when another worker holds its slot. */
+export async function startWorker(configuration: Configuration, { clock, resolver = new NameResolver(clock), disk }: WorkerParts): Promise<Worker> {
+  const { data_folder, slot, control_plane, data_plane_token, durability, journal_max_bytes } = configuration;
+  const socketFolder = join(data_folder, 's');
+  const journalFolder = join(data_folder, 'journal');
+  await mkdir(journalFolder, { recursive: true, mode: 0o700 });
+  await mkdir(socketFolder, { recursive: true, mode: 0o700 });
+  const lock = await lockSlot(join(journalFolder, `${slot}.lock`));
+
+  const client = new ControlPlane({ socket_path: control_plane.socket_path, token: data_plane_token });
+  const recorder = await startRecorder({
+    folder: join(journalFolder, String(slot)), slot, durability, clock, maxBytes: journal_max_bytes,
+    send: (bytes) => client.postSegment<IngestAnswer>(bytes), ...(disk !== undefined && { disk }),
+  });
+  const { journal, events, shipping, proxy_id } = recorder;
+  const policy = new Policy({
+    clock,
+    fetch: (revision) => client.get(`/data-plane/bundles/${revision}`),
+    onReplaced: (revision, throws) => journal.note(events.engineReplaced(revision, throws).text),
+  });
+  const sweep = new Sweep(clock);
+  const forwarder = createForwarder({ clock, sweep, limits: forwardLimits });
+  const own = new OwnAddresses(configuration.own_addresses.filter(({ port }) => port !== 0));
+  const ending = new Set<Promise<void>>();
+
+  const runs = new Runs({
+    clock,
+    makeSpending: ({ run_id, session_id, epoch }) => new RunSpending({
+      run_id, journal_id: journal.journal_id, clock,
+      draw: (draw) => client.post<DrawAnswer>('/data-plane/allowances', draw),
+      late: (returned) => journal.note(events.returned({ run_id, session_id }, returned).text),
+    }, epoch),
+    onLive: (run) => synchroniser.awaits(listeners.open(run)),
+    onEnded: (run) => {
+      const work = endRun(run).catch((error: unknown) => signals.fault.publish({ where: 'end of a run', error: toSallyportError(error) })).finally(() => ending.delete(work));
+      ending.add(work);
+    },
+  });
+  const synchroniser: Synchroniser = new Synchroniser({
+    clock, proxy_id, runs,
+    loadPolicy: (revision) => policy.load(revision),
+    revision: () => policy.revision,
+    acknowledge: (acknowledgement) => client.post('/data-plane/acknowledgements', acknowledgement),
+    sealed: (journalId, through) => shipping.sealed(journalId, through),
+    reconnected: () => {
+      shipping.wake();
+      for (const run of runs.all()) run.spending.wake();
+    },
+    reincarnated: () => { for (const run of runs.all()) run.spending.forget(); },
+  });
+
+  const context: PipelineContext = {
+    clock, runs, own, journal, events,
+    attempts: new FailedAttempts(() => clock.monotonic()),
+    unready: () => synchroniser.expired() ?? policy.unready(),
+    decide: (input) => policy.decide(input),
+    addresses: new AddressBook(resolver, own),
+    forward: forwarder.forward,
+    acceptInside: (exchange, egress, caller, refused) => {
+      acceptInside(exchange.openTunnel(), {
+        source: exchange.source, form: { kind: 'inside', authority: egress.authority, caller }, limits: acceptLimits, sweep,
+        onTls: (stream) => {
+          refused(needsInterception(egress, []));
+          stream.destroy();
+        },
+        onOther: (stream, what) => {
+          if (what !== 'closed') refused(denialOf(new SallyportError('not_supported', notHttp[what])));
+          stream.destroy();
+        },
+      }, handler);
+    },
+  };
+  const handler = (exchange: Exchange): Promise<void> => handle(context, exchange);
+  const shared = { clock, sweep, limits: acceptLimits, caps: new ConnectionCaps(acceptLimits) };
+  const listeners = new RunListeners(socketFolder, shared, handler);
+
+  /** Its listener closes, its permits end, and what it did not use goes back; then its record is complete and is shipped. */
+  async function endRun(run: LiveRun): Promise<void> {
+    run.spending.close(ended());
+    void listeners.close(run);
+    await giveBack(run);
+    await journal.closeSegment();
+  }
+
+  async function giveBack(run: LiveRun): Promise<void> {
+    const settled = Promise.withResolvers<void>();
+    const timer = clock.setTimeout(settled.resolve, settleMs, { background: true });
+    await Promise.race([run.idle(), settled.promise]);
+    timer.cancel();
+    const returned = run.spending.takeAll();
+    if (Object.keys(returned).length > 0) journal.note(events.returned(attributionOf(run), returned).text);
+  }
+
+  let tcp: Listener | undefined;
+  try {
+    if (configuration.listen !== undefined) {
+      tcp = await createListener({ kind: 'tcp' }, { ...shared, listen: configuration.listen }, handler);
+      if ('port' in tcp.address) own.add(tcp.address);
+    }
+  } catch (error) {
+    await recorder.end(true).catch(() => undefined);
+    await shipping.end();
+    client.close();
+    lock.release();
+    throw error;
+  }
+  const stream = new PushStream({
+    clock,
+    open: (signal) => client.open(`/data-plane/stream?proxy_id=${proxy_id}`, signal),
+    onMessage: (message) => synchroniser.handle(message),
+    onDown: (problem) => signals.stream.publish({ problem }),
+  });
+
+  async function stop(drainMs: number): Promise<void> {
+    const stopping = new SallyportError('overloaded', 'The proxy is stopping.', { retry_after: 1 });
+    const cut = clock.setTimeout(() => runs.stopAll(stopping), drainMs);
+    await Promise.all([tcp?.stop(drainMs + closeMs), listeners.closeAll(drainMs + closeMs)]);
+    cut.cancel();
+    stream.end();
+    synchroniser.end();
+    runs.stopAll(stopping);
+    let complete = true;
+    await Promise.all([...runs.all()].map(async (run) => {
+      run.spending.close(stopping);
+      run.spending.abandon();
+      await giveBack(run);
+      complete &&= !run.spending.unsettled;
+    }));
+    await Promise.all(ending);
+    const through = await recorder.end(complete).catch(() => -1);
+    const late = Promise.withResolvers<void>();
+    const timer = clock.setTimeout(late.resolve, shipMs);
+    await Promise.race([shipping.shipped(journal.journal_id, through), late.promise]);
+    timer.cancel();
+    await shipping.end();
+    forwarder.close();
+    sweep.close();
+    client.close();
+    lock.release();
+  }
+
+  return { address: tcp?.address, ready: synchroniser.ready, stop };
+}
+
+const notHttp: Readonly<Record<'http2' | 'unknown' | 'silent', string>> = {
+  http2: 'HTTP/2 inside a tunnel is not supported; use HTTP/1.1.',
+  unknown: 'What is inside the tunnel is not HTTP, so it cannot be judged.',
+  silent: 'Nothing came through the tunnel, and a server that speaks first is not supported unless the host is allowed as a tunnel.',
+};
