@@ -1,4 +1,5 @@
 import { SallyportError } from './errors.ts';
+import { suffixes } from './host.ts';
 import type { Balance, Meter } from './budget.ts';
 import type { JsonValue } from './json.ts';
 import type { AllowEntry, RunPolicy } from './run-policy.ts';
@@ -138,14 +139,12 @@ export const inputHeaders: ReadonlySet<string> = new Set([
 
 const none: readonly never[] = [];
 
-/** The host and its parents: `a.b.test` gives `a.b.test`, `b.test`, `test`. */
+/** The host and each parent, at most 32: the host itself and its shortest parents. */
 function suffixesOf(host: string, isIpLiteral: boolean): readonly string[] {
   if (isIpLiteral) return [host];
-  const suffixes = [host];
-  for (let dot = host.indexOf('.'); dot !== -1; dot = host.indexOf('.', dot + 1)) suffixes.push(host.slice(dot + 1));
-  const surplus = suffixes.length - policyInputLimits.suffixes;
-  if (surplus > 0) suffixes.splice(1, surplus);
-  return suffixes;
+  const all = suffixes(host);
+  const surplus = all.length - policyInputLimits.suffixes;
+  return surplus > 0 ? all.toSpliced(1, surplus) : all;
 }
 
 /** The run's entries for this host, exact names first, then suffixes from the longest; at most 16. */

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
+import { canonicalHost } from './host.ts';
 import { jsonObjectSchema, type JsonValue } from './json.ts';
 
 /** One `--allow`: what the run itself may reach. Pack `run` gives it effect (policies/packs/run/README.md). */
@@ -37,23 +38,19 @@ export interface RunPolicy {
 /** Entries a run may have of each list, and the size of all parameters together as JSON, in UTF-16 units. */
 export const runPolicyLimits = { packs: 32, allow: 256, allow_addresses: 64, resolve: 64, ports: 16, methods: 16, params: 8192, depth: 8 } as const;
 
-const label = '[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?';
-const namePattern = new RegExp(`^${label}(?:\\.${label})*$`);
-
-/** A name ending in a number is an IPv4 spelling to WHATWG parsers, so it is a host only when it is the dotted form itself. */
 function isCanonicalHost(host: string): boolean {
-  if (host.length === 0 || host.length > 253) return false;
-  if (isIP(host) === 4) return true;
-  if (isIP(host) === 6) return !host.includes('%') && new URL(`http://[${host}]`).hostname === `[${host}]`;
-  return namePattern.test(host) && !/(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$/.test(host);
+  const canonical = canonicalHost(host);
+  return canonical.ok && canonical.host === host;
 }
 
-function isAllowHost(host: string): boolean {
+/** A canonical host, or `*.` before a canonical name. */
+export function isAllowHost(host: string): boolean {
   if (!host.startsWith('*.')) return isCanonicalHost(host);
   return isCanonicalHost(host.slice(2)) && isIP(host.slice(2)) === 0;
 }
 
-function isRange(text: string): boolean {
+/** A CIDR range: `10.1.0.0/16`, `fd00::/8`. */
+export function isRange(text: string): boolean {
   const [address = '', bits = '', ...rest] = text.split('/');
   const family = isIP(address);
   if (family === 0 || rest.length > 0 || address.includes('%') || !/^(?:0|[1-9][0-9]{0,2})$/.test(bits)) return false;

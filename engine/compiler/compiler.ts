@@ -64,6 +64,7 @@ class CompilerThread {
   async #perform(request: CompilerRequest): Promise<CompilerResponse> {
     const worker = this.#worker ?? (await this.#start());
     worker.ref();
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
     worker.postMessage(JSON.stringify(request));
     const answer = await this.#answer(worker, `the policy compiler gave no answer to ${request.op}`);
     worker.unref();

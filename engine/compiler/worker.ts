@@ -44,6 +44,7 @@ function call(text: string): string {
   return result;
 }
 
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window
 const send = (answer: WorkerAnswer): void => parentPort!.postMessage(answer);
 
 parentPort!.on('message', (text: string) => {
