@@ -14,6 +14,8 @@ interface Entry {
 
 const groups: Readonly<Record<string, string>> = {
   runs: 'start, see and stop runs',
+  audit: 'read, export and verify the chain',
+  policy: 'check, test and build policies',
 };
 
 const entries: readonly Entry[] = [
@@ -24,6 +26,14 @@ const entries: readonly Entry[] = [
   { name: 'runs list', summary: 'runs, newest first', load: () => import('./commands/runs-list.ts') },
   { name: 'runs show', summary: 'one run, and what it did', load: () => import('./commands/runs-show.ts') },
   { name: 'runs cancel', summary: 'stop a run, its tunnels and its jail', load: () => import('./commands/runs-cancel.ts') },
+  { name: 'audit verify', summary: 'check an export against itself and against seals, offline', load: () => import('./commands/audit-verify.ts') },
+  { name: 'audit tail', summary: 'the latest events', load: () => import('./commands/audit-tail.ts') },
+  { name: 'audit export', summary: 'the whole chain as JSON lines', load: () => import('./commands/audit-export.ts') },
+  { name: 'policy check', summary: 'find mistakes in policies', load: () => import('./commands/policy-check.ts') },
+  { name: 'policy fmt', summary: 'format policies', load: () => import('./commands/policy-fmt.ts') },
+  { name: 'policy test', summary: 'run the policies\' tests', load: () => import('./commands/policy-test.ts') },
+  { name: 'policy build', summary: 'compile policies into the bundle that proxies load', load: () => import('./commands/policy-build.ts') },
+  { name: 'doctor', summary: 'what this machine can and cannot isolate, and what to do', load: () => import('./commands/doctor.ts') },
 ];
 
 async function main(argv: readonly string[]): Promise<void> {

@@ -4,7 +4,7 @@ import { exchangesOf, type Exchange } from './egress.ts';
 
 /** Actions that are read of one run; a report of more says so. */
 const mostActions = 50_000;
-const pageSize = 500;
+const pageSize = 200;
 /** For the last events of an ended run to come into the chain. */
 const settleWithinMs = 5000;
 

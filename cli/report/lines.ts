@@ -33,9 +33,9 @@ function headline({ run, exitCode }: RunReport): string {
 function allowedLines(exchanges: readonly Exchange[], paint: Paint): readonly string[] {
   if (exchanges.length === 0) return ['  allowed   nothing was sent'];
   const sum = (rows: readonly Exchange[], key: 'bytes_out' | 'bytes_in'): number => rows.reduce((total, row) => total + row[key], 0);
-  const groups = groupBy(exchanges, (row) => `${what(row)}\0${row.code ?? ''}`);
+  const groups = groupBy(exchanges, (row) => `${whatOf(row)}\0${row.code ?? ''}`);
   const rows = groups.slice(0, mostGroups).map((group) => [
-    `    ${times(group.length)}`, ...what(group[0]).split(' ', 2), statuses(group),
+    `    ${times(group.length)}`, ...whatOf(group[0]).split(' ', 2), statuses(group),
     `${formatBytes(sum(group, 'bytes_out'))} out`, `${formatBytes(sum(group, 'bytes_in'))} in`, ended(group[0]),
   ]);
   return [
@@ -46,14 +46,14 @@ function allowedLines(exchanges: readonly Exchange[], paint: Paint): readonly st
 
 function deniedLines(exchanges: readonly Exchange[], { run }: RunReport, paint: Paint): readonly string[] {
   if (exchanges.length === 0) return [];
-  const groups = groupBy(exchanges, (row) => `${what(row)}\0${row.code ?? ''}`);
+  const groups = groupBy(exchanges, (row) => `${whatOf(row)}\0${row.code ?? ''}`);
   return [
     `  ${paint('red', 'denied')}    ${plural(exchanges.length, 'request')}`,
     ...groups.slice(0, mostGroups).flatMap((group) => {
       const [first] = group;
       const flag = flagFor(first, run.policy);
       return [
-        `    ${times(group.length)} ${what(first)}  ${paint('red', escapeText(first.code ?? 'denied'))}`,
+        `    ${times(group.length)} ${whatOf(first)}  ${paint('red', escapeText(first.code ?? 'denied'))}`,
         ...(first.detail === '' ? [] : [`       ${escapeText(first.detail, 300)}`]),
         ...(flag === undefined ? [] : [`       to allow it: ${paint('bold', escapeText(flag, 2000))}`]),
       ];
@@ -63,7 +63,7 @@ function deniedLines(exchanges: readonly Exchange[], { run }: RunReport, paint: 
 }
 
 /** Method, host and path; a tunnel has no path. */
-function what({ act, method, host, port, path, target }: Exchange): string {
+export function whatOf({ act, method, host, port, path, target }: Exchange): string {
   if (host === '') return `${escapeText(method, 32)} ${escapeText(target ?? '?')}`;
   const shown = `${bracketed(host)}${act === 'request' && port === 80 ? '' : `:${port}`}`;
   return act === 'connect' ? `CONNECT ${escapeText(shown)}` : `${escapeText(method, 32)} ${escapeText(`http://${shown}${path}`)}`;

@@ -12,18 +12,36 @@ const longestShortId = 24;
 /** Makes the data folder, or checks the one that is there: ours alone, and nothing else than a data folder. */
 export function prepareDataFolder(folder: string): void {
   const shown = escapeText(folder);
-  if (Buffer.byteLength(runSocket(folder, 'x'.repeat(longestShortId))) > longestSocketPath) {
-    throw new SallyportError('data_folder', `The path of the data folder is too long for the sockets in it: ${shown}.`);
-  }
+  checkLength(folder, shown);
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    check(lstatSync(folder), shown);
-    if (readdirSync(folder).length > 0 && !holdsOurs(folder)) {
-      throw new SallyportError('data_folder', `The data folder ${shown} holds other files, and nothing of Sallyport's.`);
-    }
+    inspectDataFolder(folder);
     for (const name of ['s', 'log']) mkdirSync(join(folder, name), { recursive: true, mode: 0o700 });
   } catch (error) {
     throw folderError(error, shown);
+  }
+}
+
+/** Throws what is wrong with the folder; false when there is none yet. */
+export function inspectDataFolder(folder: string): boolean {
+  const shown = escapeText(folder);
+  checkLength(folder, shown);
+  try {
+    const stats = lstatSync(folder, { throwIfNoEntry: false });
+    if (stats === undefined) return false;
+    check(stats, shown);
+    if (readdirSync(folder).length > 0 && !holdsOurs(folder)) {
+      throw new SallyportError('data_folder', `The data folder ${shown} holds other files, and nothing of Sallyport's.`);
+    }
+    return true;
+  } catch (error) {
+    throw folderError(error, shown);
+  }
+}
+
+function checkLength(folder: string, shown: string): void {
+  if (Buffer.byteLength(runSocket(folder, 'x'.repeat(longestShortId))) > longestSocketPath) {
+    throw new SallyportError('data_folder', `The path of the data folder is too long for the sockets in it: ${shown}.`);
   }
 }
 

@@ -99,6 +99,8 @@ test('a worker that breaks off ends the answer, and what is sent to it then is r
   const agent = await dial();
   agent.write('request');
   const worker = await accepted();
+  // Bytes that nobody has read would turn its close into a reset at once.
+  await event('the request', worker, 'data');
   worker.write('half an ans');
   worker.destroySoon();
   t.is(await readAll(agent), 'half an ans');
