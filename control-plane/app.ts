@@ -1,0 +1,31 @@
+import Koa from 'koa';
+import { auditRoutes } from './audit/routes.ts';
+import type { Sealer } from './audit/sealer.ts';
+import { authentication } from './http/authentication.ts';
+import type { State } from './http/context.ts';
+import { healthRoutes } from './http/health.ts';
+import { boundedLoad } from './http/load.ts';
+import { notFound } from './http/not-found.ts';
+import { problems } from './http/problems.ts';
+import { requestIds } from './http/request-id.ts';
+import { policiesRoutes } from './policies/routes.ts';
+import type { Hub } from './proxies/hub.ts';
+import { proxiesRoutes } from './proxies/routes.ts';
+import { runsRoutes } from './runs/routes.ts';
+import type { Services } from './services.ts';
+
+/** The steps of a request, in order. */
+export function createApp(services: Services, hub: Hub, sealer: Sealer): Koa<State> {
+  const app = new Koa<State>();
+  app.use(requestIds(services.clock));
+  app.use(problems(services.onFault));
+  app.use(boundedLoad());
+  app.use(authentication(services));
+  app.use(healthRoutes(services).routes());
+  app.use(runsRoutes(services).routes());
+  app.use(proxiesRoutes(services, hub).routes());
+  app.use(policiesRoutes(services).routes());
+  app.use(auditRoutes(services, sealer).routes());
+  app.use(notFound);
+  return app;
+}

@@ -1,0 +1,57 @@
+import type { Kysely } from 'kysely';
+import type { Event } from '../../contracts/event.ts';
+import { firstPrevious } from '../../contracts/journal.ts';
+import type { RunAction } from '../../contracts/run-api.ts';
+import { makeChange, type Change } from '../change.ts';
+import type { Tables } from '../database/tables.ts';
+import type { Services } from '../services.ts';
+import { selectEvents, type EventFilter } from './event-store.ts';
+import { holdOpen, registerJournal, selectSealed } from './journal-store.ts';
+import { selectLastSeal } from './seal-store.ts';
+import { insertTree, selectTree } from './store.ts';
+
+export { countEvents, selectActivity as activityOf } from './event-store.ts';
+export { hasUnnumbered, selectLastArrival as lastArrival } from './store.ts';
+
+/** Begins the chain of a new database; `incarnation` is random, so that another database's seals and allowances are told apart. */
+export async function ensureTree(services: Services): Promise<void> {
+  const incarnation = services.random(16).toString('hex');
+  await makeChange(services, async (change) => {
+    if (!await insertTree(change.trx, incarnation)) return;
+    change.record({ type: 'chain.incarnated', actor: { kind: 'system', id: 'audit' }, facts: { incarnation }, payload: {} });
+  });
+}
+
+export async function incarnationOf(database: Kysely<Tables>): Promise<string> {
+  return (await selectTree(database)).incarnation;
+}
+
+/** Size of the tree that the last seal covers. */
+export async function sealedSize(database: Kysely<Tables>): Promise<number> {
+  return (await selectLastSeal(database))?.size ?? 0;
+}
+
+/** Journals that are told to a proxy which connects; it has at most a few of its own, and they are among the newest. */
+const toldJournals = 1_000;
+
+/** How far journals are covered by seals: those that a seal later than that of size `after` has moved. */
+export async function sealedJournals(database: Kysely<Tables>, after: number): Promise<readonly { readonly journal_id: string; readonly through: number }[]> {
+  return await selectSealed(database, after, toldJournals);
+}
+
+/** Whether a journal may draw allowances: one that was closed after a crash may not. Holds it open to the end of the transaction. */
+export async function mayDrawFor(change: Change, journal_id: string): Promise<boolean> {
+  const journal = await holdOpen(change.trx, journal_id);
+  if (journal !== undefined) return !journal.closed;
+  await registerJournal(change.trx, journal_id, { next_sequence: 0, last_digest: firstPrevious }, change.at);
+  return (await holdOpen(change.trx, journal_id))?.closed === false;
+}
+
+/** Events newest first; an exchange is one, with its completion. */
+export async function listActions(services: Services, filter: EventFilter): Promise<readonly RunAction[]> {
+  return (await selectEvents(services.database.kysely, filter)).map(({ body, completion_body, position }) => ({
+    event: JSON.parse(body) as Event,
+    completion: completion_body === null ? null : JSON.parse(completion_body) as Event,
+    entry_index: position,
+  }));
+}

@@ -1,0 +1,75 @@
+import { sql, type Kysely, type Transaction } from 'kysely';
+import { toJson } from '../database/codec.ts';
+import type { Tables } from '../database/tables.ts';
+import type { EventRow, Completion, Activity } from './projection.ts';
+
+type Trx = Transaction<Tables>;
+
+/** An id that was there before is passed over: what counts is in the entries, exactly once by (journal_id, sequence). */
+export async function insertEvents(trx: Trx, entry_id: string, rows: readonly EventRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  await sql`
+    insert into events (event_id, type, at, run_id, entry_id, body, egress_id, completion_id, completion_type, completion_entry_id, completion_body)
+    select event_id, type, at, run_id, ${entry_id}, body, egress_id, completion_id, completion_type,
+      case when completion_id is not null then ${entry_id} end, completion_body
+    from jsonb_to_recordset(${toJson(rows)}::jsonb) as r(
+      event_id text, type text, at int8, run_id text, body text, egress_id text, completion_id text, completion_type text, completion_body text)
+    on conflict do nothing`.execute(trx);
+}
+
+/** Joins completions to exchanges of earlier segments. Gives the egress ids that it found. */
+export async function completeEvents(trx: Trx, entry_id: string, completions: readonly Completion[]): Promise<ReadonlySet<string>> {
+  if (completions.length === 0) return new Set();
+  const { rows } = await sql<{ egress_id: string }>`
+    update events e set completion_id = c.event_id, completion_type = c.type, completion_entry_id = ${entry_id}, completion_body = c.body
+    from jsonb_to_recordset(${toJson(completions)}::jsonb) as c(event_id text, type text, egress_id text, body text)
+    where e.egress_id = c.egress_id and e.completion_id is null
+    returning e.egress_id`.execute(trx);
+  return new Set(rows.map(({ egress_id }) => egress_id));
+}
+
+export async function addActivity(trx: Trx, rows: readonly Activity[]): Promise<void> {
+  if (rows.length === 0) return;
+  await sql`
+    insert into run_activity (run_id, allowed, denied)
+    select run_id, allowed, denied from jsonb_to_recordset(${toJson(rows)}::jsonb) as r(run_id text, allowed int8, denied int8) order by run_id
+    on conflict (run_id) do update set allowed = run_activity.allowed + excluded.allowed, denied = run_activity.denied + excluded.denied`.execute(trx);
+}
+
+export async function selectActivity(database: Kysely<Tables>, run_id: string): Promise<{ readonly allowed: number; readonly denied: number }> {
+  const row = await database.selectFrom('run_activity').select(['allowed', 'denied']).where('run_id', '=', run_id).executeTakeFirst();
+  return row ?? { allowed: 0, denied: 0 };
+}
+
+export async function countEvents(database: Kysely<Tables>, run_id: string, type: string): Promise<number> {
+  const { count } = await database.selectFrom('events').select((eb) => eb.fn.countAll<number>().as('count'))
+    .where('run_id', '=', run_id).where('type', '=', type).executeTakeFirstOrThrow();
+  return count;
+}
+
+export interface EventFilter {
+  readonly run_id?: string | undefined;
+  /** Of the event or of its completion. */
+  readonly type?: string | undefined;
+  /** Events older than this one. */
+  readonly before?: string | undefined;
+  readonly limit: number;
+}
+
+export interface StoredEvent {
+  readonly event_id: string;
+  readonly body: string;
+  readonly completion_body: string | null;
+  readonly position: number | null;
+}
+
+/** Newest first. */
+export async function selectEvents(database: Kysely<Tables>, filter: EventFilter): Promise<readonly StoredEvent[]> {
+  let query = database.selectFrom('events').innerJoin('entries', 'entries.entry_id', 'events.entry_id')
+    .select(['events.event_id', 'events.body', 'events.completion_body', 'entries.position']);
+  const { run_id, type, before } = filter;
+  if (run_id !== undefined) query = query.where('events.run_id', '=', run_id);
+  if (type !== undefined) query = query.where((eb) => eb.or([eb('events.type', '=', type), eb('events.completion_type', '=', type)]));
+  if (before !== undefined) query = query.where('events.event_id', '<', before);
+  return await query.orderBy('events.event_id', 'desc').limit(filter.limit).execute();
+}

@@ -1,0 +1,88 @@
+import { spendableMeters, type Amounts, type Balances } from '../../contracts/budget.ts';
+import type { Draw, DrawAnswer } from '../../contracts/data-plane.ts';
+import type { Kysely } from 'kysely';
+import type { Change } from '../change.ts';
+import { isConflict } from '../database/failures.ts';
+import type { Tables } from '../database/tables.ts';
+import { makeChange } from '../change.ts';
+import type { Services } from '../services.ts';
+import { balanceRowsOf, recover, settle, sliceCaps, thresholdsReached, toBalances, type Movement } from './rules.ts';
+import {
+  applySettlements, findDraw, hasOutstanding, insertBalances, insertDraw, insertLedger, lockAllowances, lockBalances, reserve, selectAllowances, selectBalances,
+} from './store.ts';
+
+/** Opens the books of a new run. */
+export async function openBudget(change: Change, run_id: string, limits: Amounts): Promise<void> {
+  await insertBalances(change.trx, run_id, balanceRowsOf(limits));
+  await insertLedger(change.trx, balanceRowsOf(limits).flatMap(({ meter, limit_units }) => limit_units === null ? []
+    : [{ at: change.at, kind: 'grant', run_id, meter, units: limit_units, journal_id: null, reference: 'limit' }]));
+}
+
+/** Balances as they are in the books, by run. */
+export async function balancesOf(database: Kysely<Tables>, run_ids: readonly string[]): Promise<ReadonlyMap<string, Balances>> {
+  const rows = await selectBalances(database, run_ids);
+  return new Map(run_ids.map((run_id) => [run_id, toBalances(rows.filter((row) => row.run_id === run_id))]));
+}
+
+export { hasOutstanding };
+
+/**
+ * Draws an allowance; the same `draw_id` gets the same answer again. `mayDraw` says, in the draw's own transaction, whether the run and
+ * the journal may have anything at all.
+ */
+export async function drawAllowance(services: Services, draw: Draw, mayDraw: (change: Change) => Promise<boolean>): Promise<DrawAnswer> {
+  const known = await findDraw(services.database.kysely, draw.draw_id);
+  if (known !== undefined) return known;
+  try {
+    return await makeChange(services, (change) => drawInChange(change, draw, mayDraw));
+  } catch (error) {
+    // The same draw at the same moment, sent again after a lost answer: the other one counts.
+    const answer = isConflict(error, 'draws_pkey') ? await findDraw(services.database.kysely, draw.draw_id) : undefined;
+    if (answer === undefined) throw error;
+    return answer;
+  }
+}
+
+async function drawInChange(change: Change, draw: Draw, mayDraw: (change: Change) => Promise<boolean>): Promise<DrawAnswer> {
+  const { draw_id, journal_id, run_id } = draw;
+  const wants = spendableMeters.flatMap((meter) => {
+    const wanted = draw.wanted[meter] ?? 0;
+    return wanted === 0 ? [] : [{ meter, wanted, cap: sliceCaps[meter] }];
+  });
+  const grants = wants.length > 0 && await mayDraw(change) ? await reserve(change.trx, run_id, wants) : [];
+  const granted = Object.fromEntries(wants.map(({ meter }) => [meter, grants.find((grant) => grant.meter === meter)?.units ?? 0]));
+  const answer: DrawAnswer = {
+    granted,
+    exhausted: wants.filter(({ meter, wanted }) => (granted[meter] ?? 0) < wanted).map(({ meter }) => meter),
+    balances: toBalances(await selectBalances(change.trx, [run_id])),
+  };
+  await insertDraw(change.trx, { draw_id, journal_id, run_id, at: change.at }, answer, grants);
+  return answer;
+}
+
+/** Settles what a segment says was spent and given back. `reference` names the segment. */
+export async function settleSegment(change: Change, journal_id: string, reference: string, movements: readonly Movement[]): Promise<void> {
+  if (movements.length === 0) return;
+  await lockBalances(change.trx, movements);
+  const allowances = await lockAllowances(change.trx, journal_id, movements.map(({ run_id }) => run_id));
+  const settlements = settle(movements, allowances);
+  const balances = await applySettlements(change.trx, journal_id, settlements);
+  const known = settlements.filter(({ run_id }) => balances.some((balance) => balance.run_id === run_id));
+  await insertLedger(change.trx, known.flatMap(({ run_id, meter, spent, released }) => [
+    ...spent > 0 ? [{ at: change.at, kind: 'settle' as const, run_id, meter, units: spent, journal_id, reference }] : [],
+    ...released > 0 ? [{ at: change.at, kind: 'release' as const, run_id, meter, units: released, journal_id, reference }] : [],
+  ]));
+  for (const { run_id, meter, limit_units, used } of balances) {
+    const spent = movements.find((movement) => movement.run_id === run_id && movement.meter === meter)?.spent ?? 0;
+    for (const percent of thresholdsReached(limit_units, used - spent, used)) {
+      const facts = { meter, percent, used, limit: limit_units };
+      change.record({ type: 'budget.threshold_reached', actor: { kind: 'system', id: 'budgets' }, run_id, facts, payload: {} });
+    }
+  }
+}
+
+/** Settles or releases all that a crashed worker's journal still holds. The caller has closed it, so that nothing more is drawn for it. */
+export async function recoverJournal(change: Change, journal_id: string, reference: string, openRuns: ReadonlySet<string>): Promise<void> {
+  const held = await selectAllowances(change.trx, journal_id);
+  await settleSegment(change, journal_id, reference, recover(held, openRuns));
+}

@@ -1,0 +1,34 @@
+import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as pause } from 'node:timers/promises';
+import { SallyportError } from '../../contracts/errors.ts';
+
+export interface FolderLock {
+  release(): void;
+}
+
+const waitMs = 10_000;
+const retryMs = 25;
+/** SQLITE_BUSY, https://sqlite.org/rescode.html */
+const busy = 5;
+
+/**
+ * Holds `file` until released or the process ends, however it ends: Node has no flock, PGlite opens a folder twice without
+ * complaint, and the kernel frees SQLite's lock with the process. An orphan of a supervisor that died needs a moment to end, so this
+ * waits up to 10 s, then throws `data_folder_in_use`.
+ */
+export async function lockFile(file: string): Promise<FolderLock> {
+  const deadline = performance.now() + waitMs;
+  const database = new DatabaseSync(file);
+  for (;;) {
+    try {
+      database.exec('begin exclusive');
+      return { release: () => { if (database.isOpen) database.close(); } };
+    } catch (error) {
+      if ((error as { errcode?: number }).errcode !== busy || performance.now() > deadline) {
+        database.close();
+        throw new SallyportError('data_folder_in_use', `Another process holds ${file}.`, { cause: error });
+      }
+      await pause(retryMs);
+    }
+  }
+}

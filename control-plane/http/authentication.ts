@@ -1,0 +1,60 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Middleware } from 'koa';
+import { principalOf } from '../access/commands.ts';
+import type { PrincipalKind } from '../access/rules.ts';
+import { SallyportError } from '../../contracts/errors.ts';
+import type { Services } from '../services.ts';
+import type { Context, State } from './context.ts';
+import { FailureLimit } from './failure-limit.ts';
+
+/**
+ * Connections of the 0600 socket in the 0700 data folder. A set of them, not the absence of a remote address: that is absent as well
+ * on a TCP connection which the client has just closed.
+ */
+const localConnections = new WeakSet<Socket>();
+
+export function markLocal(socket: Socket): void {
+  localConnections.add(socket);
+}
+
+/** Paths that tell nothing but whether we are well. */
+const open: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
+
+/**
+ * Puts the principal on the request. With a header, its token alone decides; without one, only the local socket's callers are
+ * somebody: the local operator. Whoever keeps failing over TCP is refused before it is looked at (`rate_limited`).
+ */
+export function authentication(services: Services): Middleware<State> {
+  const failures = new FailureLimit(services.clock);
+  return async (ctx, next) => {
+    if (!open.has(ctx.path)) ctx.state.principal = await identify(services, failures, ctx.req);
+    await next();
+  };
+}
+
+async function identify(services: Services, failures: FailureLimit, req: IncomingMessage): Promise<State['principal']> {
+  const local = localConnections.has(req.socket);
+  const header = req.headers.authorization;
+  if (header === undefined && local) return { kind: 'operator', id: 'local', local: true };
+  const from = local ? 'local' : req.socket.remoteAddress ?? 'unknown';
+  if (!failures.mayTry(from)) throw new SallyportError('rate_limited', 'Too many wrong credentials came from this address.', { retry_after: failures.seconds });
+  const principal = header === undefined ? undefined : await principalOf(services, header);
+  if (principal !== undefined) return principal;
+  failures.failed(from);
+  throw new SallyportError('unauthenticated', header === undefined ? 'There is no Authorization header.' : 'These credentials are not known here, or not valid any more.');
+}
+
+/** Throws `forbidden` unless the caller is of one of these kinds. */
+export function allow(ctx: Context, ...kinds: readonly PrincipalKind[]): State['principal'] {
+  const { principal } = ctx.state;
+  if (!kinds.includes(principal.kind)) throw new SallyportError('forbidden', `This is not for ${principal.kind === 'agent' ? 'an agent' : `a ${principal.kind}`}.`);
+  return principal;
+}
+
+/** For routes of one run: an agent may only act on its own, and learns nothing of others. */
+export function allowRun(ctx: Context, run_id: string): State['principal'] {
+  const principal = allow(ctx, 'operator', 'agent');
+  if (principal.kind === 'agent' && principal.run_id !== run_id) throw new SallyportError('forbidden', 'An agent may act only on its own run.');
+  return principal;
+}

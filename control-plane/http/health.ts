@@ -1,0 +1,18 @@
+import { Router } from '@koa/router';
+import { sql } from 'kysely';
+import { SallyportError } from '../../contracts/errors.ts';
+import { activeRevision } from '../proxies/commands.ts';
+import type { Services } from '../services.ts';
+import type { State } from './context.ts';
+
+/** `GET /healthz`: this process answers. `GET /readyz`: it can do its work, that is, reach its database and hand out a policy. */
+export function healthRoutes(services: Services): Router<State> {
+  const router = new Router<State>();
+  router.get('/healthz', (ctx) => { ctx.body = { status: 'ok' }; });
+  router.get('/readyz', async (ctx) => {
+    await sql`select 1`.execute(services.database.kysely);
+    if (await activeRevision(services.database.kysely) === undefined) throw new SallyportError('no_policy', 'No policy bundle is active.', { retry_after: 1 });
+    ctx.body = { status: 'ready' };
+  });
+  return router;
+}

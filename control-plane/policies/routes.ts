@@ -1,0 +1,17 @@
+import { Router } from '@koa/router';
+import { allow } from '../http/authentication.ts';
+import type { State } from '../http/context.ts';
+import type { Services } from '../services.ts';
+import { getBundle } from './commands.ts';
+
+export function policiesRoutes(services: Services): Router<State> {
+  const router = new Router<State>();
+  router.get('/data-plane/bundles/:revision', async (ctx) => {
+    allow(ctx, 'proxy', 'operator');
+    const body = await getBundle(services, ctx.params['revision']!);
+    ctx.set('cache-control', 'private, immutable, max-age=31536000');
+    ctx.type = 'application/octet-stream';
+    ctx.body = body;
+  });
+  return router;
+}
