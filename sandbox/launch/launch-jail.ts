@@ -47,7 +47,7 @@ export async function launchJail(spec: JailSpec, hooks: JailHooks, clock: Clock,
     const env = agentEnvironment(spec);
     const filter = seccompFilter(process.arch, spec);
     const work = await prepareWork(spec, (folder) => undo.add(() => folder.close()));
-    const limits = takeLimits(spec, work.identity, randomBytes(6).toString('hex'));
+    const limits = takeLimits(spec, work.identity, `${process.pid}-${randomBytes(6).toString('hex')}`);
     undo.add(() => limits.remove());
     const pipes = await openRealPipes();
     undo.add(() => pipes.closeAgentEnds());
