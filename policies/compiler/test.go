@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/cover"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/storage"
@@ -44,6 +45,8 @@ func runTests(asked *request) response {
 		return response{Errors: mistakesOf(err)}
 	}
 	modules, _ := parse(asked, capabilities)
+	// The tester gives each case of a table (`test_x[case] if ...`) to this function of its own.
+	capabilities.Builtins = append(capabilities.Builtins, ast.InternalTestCase)
 	coverage := cover.New()
 	store := storeOf(asked)
 	ctx := context.Background()
