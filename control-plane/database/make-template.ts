@@ -11,7 +11,7 @@ import { stampFile, templateData, templateFolder, templateStamp } from './templa
 /** Makes the template folder; does nothing when a fitting one is there. Gives whether it made one. */
 export async function makeTemplate(folder: string = templateFolder): Promise<boolean> {
   const stamp = await templateStamp();
-  if (await readFile(join(folder, stampFile), 'utf8').catch(() => '') === stamp) return false;
+  if (await readStamp(folder) === stamp) return false;
   const unfinished = `${folder.replace(/\/$/, '')}.${process.pid}`;
   await rm(unfinished, { recursive: true, force: true });
   await mkdir(join(unfinished), { recursive: true, mode: 0o700 });
@@ -24,10 +24,24 @@ export async function makeTemplate(folder: string = templateFolder): Promise<boo
   }
   await dropSpareDatabases(data);
   await writeFile(join(unfinished, stampFile), stamp);
-  await rm(folder, { recursive: true, force: true });
   await mkdir(dirname(folder), { recursive: true });
-  await rename(unfinished, folder);
+  await replace(folder, unfinished, stamp);
   return true;
+}
+
+async function replace(folder: string, made: string, stamp: string): Promise<void> {
+  try {
+    await rm(folder, { recursive: true, force: true });
+    await rename(made, folder);
+  } catch (error) {
+    // Another process has just put its own there, which is as good.
+    await rm(made, { recursive: true, force: true });
+    if (await readStamp(folder) !== stamp) throw error;
+  }
+}
+
+async function readStamp(folder: string): Promise<string> {
+  return await readFile(join(folder, stampFile), 'utf8').catch(() => '');
 }
 
 if (import.meta.main) await makeTemplate();
