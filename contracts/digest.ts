@@ -9,9 +9,3 @@ export function sha256(data: string | Uint8Array): Uint8Array {
 export function sha256Hex(data: string | Uint8Array): string {
   return hash('sha256', data, 'hex');
 }
-
-const hex64 = /^[0-9a-f]{64}$/;
-
-export function isSha256Hex(text: string): boolean {
-  return hex64.test(text);
-}

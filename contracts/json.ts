@@ -8,7 +8,8 @@ const depthMax = 64;
 
 function isJson(value: unknown, depth: number): boolean {
   switch (typeof value) {
-    case 'string': case 'boolean': return true;
+    case 'string': return value.isWellFormed();
+    case 'boolean': return true;
     case 'number': return Number.isFinite(value);
     case 'object': break;
     default: return false;
@@ -16,10 +17,13 @@ function isJson(value: unknown, depth: number): boolean {
   if (value === null) return true;
   if (depth >= depthMax) return false;
   if (Array.isArray(value)) return value.every((item) => isJson(item, depth + 1));
-  for (const key in value) if (!isJson((value as Record<string, unknown>)[key], depth + 1)) return false;
+  for (const key in value) if (!key.isWellFormed() || !isJson((value as Record<string, unknown>)[key], depth + 1)) return false;
   return true;
 }
 
-/** An object of JSON values, at most 64 levels deep, passed on as it is; `z.json()` takes ten times as long and drops a key `__proto__`. */
+/**
+ * An object of JSON values that has a canonical form (contracts/canonical-json.ts): at most 64 levels deep, no lone surrogates. It is
+ * passed on as it is; `z.json()` takes ten times as long and drops a key `__proto__`.
+ */
 export const jsonObjectSchema: z.ZodType<JsonObject> = z.custom<JsonObject>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && isJson(value, 0), 'must be an object of JSON values');

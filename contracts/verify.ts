@@ -111,10 +111,10 @@ export class ExportVerifier {
     else this.#problem('unreadable', this.#ended ? 'it comes after the end' : 'it is not a line that can stand here');
   }
 
-  /** `complete: false` when bytes followed the last newline, or reading failed. */
+  /** `complete: false` when bytes followed the last newline, or a line could not be read (contracts/lines.ts). */
   finish(complete = true): VerificationReport {
     if (this.#header === undefined && !this.#hopeless) this.#problem('not_an_export', 'it is empty');
-    if (!this.#hopeless && !this.#ended) this.#problem('truncated', 'the last line of an export is missing');
+    if (!this.#hopeless && !this.#ended) this.#problem('truncated', complete ? 'the last line of an export is missing' : 'after it comes half a line, one that is not UTF-8, or one that is too long');
     else if (!complete) this.#problem('unreadable', 'it does not end with its last line');
     const { size } = this.#frontier;
     for (const [at, pins] of this.#pinnedHeads) {

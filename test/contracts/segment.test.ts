@@ -79,6 +79,8 @@ test('what is no segment is refused, with the line', (t) => {
     [reclosed([first, '{}']), /line 2 is not an event/],
     [reclosed([first, second.replace('egress.denied', 'egress.gone')]), /line 2 is not an event/],
     [reclosed([first, second.replace('"causes":[]', '"causes":[],"x":1')]), /line 2 is not an event/],
+    [reclosed([first, second.replace('"payload":{}', String.raw`"payload":{"x":"\ud800"}`)]), /line 2 is not an event/],
+    [reclosed([first, second.replace('"payload":{}', `"payload":{"x":${'['.repeat(64)}${']'.repeat(64)}}`)]), /line 2 is not an event/],
     [reclosed([first, `{"end":true}`, third]), /line 2 is not the end/],
     [reclosed([first, second], 2), /counts 2 records, it has 1/],
     [bytesOf(`${[first, second, third, fourth, footer, second].join('\n')}\n`), /after the end/],
