@@ -73,8 +73,8 @@ function checkTools(): HostCheck {
   const wanted: readonly Tool[] = ['prlimit', 'sh', 'env', ...(process.getuid?.() === 0 ? ['setpriv', 'unshare', 'mount'] as const : [])];
   const missing = wanted.filter((tool) => lookForTool(tool) === undefined);
   return missing.length === 0
-    ? check('helper programs', 'ok', `${wanted.join(', ')} are installed.`)
-    : check('helper programs', 'missing', `${missing.join(', ')} cannot be found.`, ['apt install util-linux coreutils mount dash.']);
+    ? check('helper programs', 'ok', `Installed: ${wanted.join(', ')}.`)
+    : check('helper programs', 'missing', `Missing: ${missing.join(', ')}.`, ['apt install util-linux coreutils mount dash.']);
 }
 
 async function checkNamespaces(): Promise<HostCheck> {

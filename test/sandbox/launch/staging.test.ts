@@ -1,0 +1,26 @@
+import { chownSync, copyFileSync, linkSync, mkdirSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { needs } from '../../helpers/needs.ts';
+import { startProcess } from '../../helpers/process.ts';
+import { temporaryFolder } from '../../helpers/temporary.ts';
+
+const test = needs('jail');
+const asRoot = process.getuid?.() === 0 ? test.serial : test.skip as typeof test.serial;
+
+asRoot("Node and a work folder that the agent's uid cannot walk to are brought to it, and nothing is left of the way", async (t) => {
+  const closed = await temporaryFolder(t, 0o700);
+  const node = join(closed, 'node');
+  try {
+    linkSync(process.execPath, node);
+  } catch {
+    copyFileSync(process.execPath, node);
+  }
+  const work = join(closed, 'work');
+  mkdirSync(work);
+  chownSync(work, 64_334, 64_334);
+  const before = readdirSync('/tmp');
+  const launcher = startProcess(t, node, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, '../escapes/leaky-launcher.ts'), work]);
+  t.is((await launcher.exit()).code, 0, launcher.stderr());
+  t.is(launcher.stdout().split('\n')[0], '0 1 2 3');
+  t.deepEqual(readdirSync('/tmp').filter((name) => name.startsWith('sallyport-') && !before.includes(name) && statSync(join('/tmp', name)).uid === 0), []);
+});
