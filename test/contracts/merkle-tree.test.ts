@@ -110,6 +110,15 @@ test('inclusion proofs are those of the RFC, and verify for their leaf, place an
   t.throws(() => inclusionProof(3, 3, rangeOfLeaves(leavesOf(3))), { instanceOf: TypeError });
 });
 
+test('an inner node does not pass as a leaf, nor a smaller tree as a larger one', (t) => {
+  const leaves = leavesOf(4);
+  const [left, right] = [naiveRoot(leaves.slice(0, 2)), naiveRoot(leaves.slice(2))];
+  t.true(verifyInclusion(left, 0, 2, [right], naiveRoot(leaves)));
+  t.false(verifyInclusion(left, 0, 4, [right], naiveRoot(leaves)));
+  t.false(verifyInclusion(right, 3, 4, [left], naiveRoot(leaves)));
+  t.false(verifyConsistency(2, 8, left, naiveRoot(leaves), [right]));
+});
+
 test('consistency proofs are those of the RFC, and verify for their two trees only', (t) => {
   for (let second = 1; second <= 33; second++) {
     const leaves = leavesOf(second);
