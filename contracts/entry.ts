@@ -1,8 +1,7 @@
-import { z } from 'zod';
 import { canonicalJson } from './canonical-json.ts';
 import { sha256Hex } from './digest.ts';
-import { eventSchema, type Event } from './event.ts';
-import { jsonObjectSchema, type JsonObject, type JsonValue } from './json.ts';
+import type { Event } from './event.ts';
+import type { JsonValue } from './json.ts';
 import { leafHash, type Hash } from './merkle-tree.ts';
 
 /** What the chain has one leaf of: the events of one control-plane transaction, or one journal segment. */
@@ -10,35 +9,18 @@ export type EntryHeader =
   | { readonly v: 1; readonly kind: 'transaction'; readonly entry_id: string }
   | { readonly v: 1; readonly kind: 'segment'; readonly entry_id: string; readonly journal_id: string; readonly sequence: number };
 
-/** The part of an event that the leaf covers directly; the payload is covered by its digest, so that it can be shredded. */
-export type HashedEvent = Omit<Event, 'payload'> & { readonly payload_digest: string };
-
-/**
- * One line of an entry's body, in canonical JSON: `{"event":...,"payload":...,"salt":"..."}`, or `{"event":...}` once the payload
- * and its salt are shredded. The canonical texts of event and payload stand in it letter by letter, so leaf and verification
- * need no parsing.
- */
-export interface SaltedEvent {
-  readonly event: HashedEvent;
-  readonly payload?: JsonObject;
-  /** 16 random bytes in hexadecimal. */
-  readonly salt?: string;
-}
-
 export interface Entry {
   readonly header: EntryHeader;
-  /** Lines as above, each with its newline. */
+  /**
+   * One line of canonical JSON for each event, with its newline: `{"event":...,"payload":...,"salt":"..."}`, where `event` has a
+   * `payload_digest` in place of its payload and `salt` is 16 random bytes in hexadecimal; `{"event":...}` once payload and salt are
+   * shredded. The texts that are hashed stand in it letter by letter, so leaf and verification need no parsing.
+   */
   readonly body: string;
 }
 
 export const saltBytes = 16;
 const saltText = /^[0-9a-f]{32}$/;
-
-const hashedEventSchema = eventSchema.omit({ payload: true }).extend({ payload_digest: z.string().length(64) });
-const saltedEventSchema = z.union([
-  z.strictObject({ event: hashedEventSchema, payload: jsonObjectSchema, salt: z.string().regex(saltText) }),
-  z.strictObject({ event: hashedEventSchema }),
-]);
 
 /** Hex SHA-256 of the salt (its 32 hexadecimal digits as text) followed by the canonical payload. */
 export function payloadDigest(salt: string, canonicalPayload: string): string {
@@ -114,16 +96,4 @@ export function leafOf(entry: Entry): Hash {
     return parts.event;
   });
   return leafHash(leafText(entry.header, events.join(',')));
-}
-
-/** One body line as the event that it is; the payload of a shredded one is `{}`. Throws when it is none. */
-export function readBodyLine(line: string): { readonly event: Event; readonly shredded: boolean } {
-  const { event: hashed, ...secret } = saltedEventSchema.parse(JSON.parse(line));
-  const { payload_digest: _digest, ...rest } = hashed;
-  const payload = 'payload' in secret ? secret.payload : undefined;
-  return { event: { ...rest, payload: payload ?? {} } as Event, shredded: payload === undefined };
-}
-
-export function readBody(body: string): readonly Event[] {
-  return linesOf(body).map((line) => readBodyLine(line).event);
 }

@@ -2,7 +2,7 @@ import test from 'ava';
 import * as fc from 'fast-check';
 import { canonicalJson } from '../../contracts/canonical-json.ts';
 import { sha256Hex } from '../../contracts/digest.ts';
-import { leafOf, makeEntry, payloadDigest, readBody, splitBodyLine, type EntryHeader } from '../../contracts/entry.ts';
+import { leafOf, makeEntry, payloadDigest, splitBodyLine, type EntryHeader } from '../../contracts/entry.ts';
 import type { Event } from '../../contracts/event.ts';
 import type { JsonObject, JsonValue } from '../../contracts/json.ts';
 import { leafHash } from '../../contracts/merkle-tree.ts';
@@ -13,6 +13,12 @@ const header: EntryHeader = { v: 1, kind: 'segment', entry_id: 'ent_1', journal_
 const event = (payload: JsonObject, facts: JsonObject = {}): Event => ({
   v: 1, event_id: '01920000-0000-7000-8000-000000000000', type: 'egress.denied', at: 1_732_464_000_000, run_id: 'run_1', causes: [],
   actor: { kind: 'proxy', id: 'prx_1' }, policy: { revision: 'r', rules: ['core.default'] }, facts, payload,
+});
+
+/** The events of a body by JSON alone; a shredded payload is `{}`. */
+const readBody = (body: string): readonly unknown[] => body.split('\n').slice(0, -1).map((line) => {
+  const { event: { payload_digest: _, ...rest }, payload } = JSON.parse(line) as { readonly event: JsonObject; readonly payload?: JsonObject };
+  return { ...rest, payload: payload ?? {} };
 });
 
 const hex = (hash: Uint8Array): string => Buffer.from(hash).toString('hex');
@@ -61,8 +67,6 @@ test('what is read back from a body are the events', (t) => {
     } catch {
       return; // Lone surrogates, or facts with the reserved key.
     }
-    // Own keys called __proto__ do not survive zod; nothing of ours has them.
-    if (entry.body.includes('__proto__')) return;
     // JSON has no -0.
     t.deepEqual(readBody(entry.body), JSON.parse(JSON.stringify(events)));
     for (const [index, line] of entry.body.split('\n').slice(0, -1).entries()) {
