@@ -1,5 +1,6 @@
 import { canonicalHost } from '../contracts/host.ts';
-import { runPolicyLimits, type AllowEntry } from '../contracts/run-policy.ts';
+import type { AllowEntry } from '../contracts/run-policy.ts';
+import { runPolicyLimits } from '../contracts/run-policy-limits.ts';
 import type { Parsed } from './budget-option.ts';
 
 const defaultPorts: readonly number[] = [80, 443];

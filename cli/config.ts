@@ -6,8 +6,6 @@ import { SallyportError } from '../contracts/errors.ts';
 export interface Environment {
   /** From `SALLYPORT_DATA`, else `sallyport` in the XDG state folder. */
   readonly dataFolder: string;
-  /** Where compiled code is kept between starts; `undefined` where there is no home to keep it in. */
-  readonly cacheHome: string | undefined;
   /** A control plane elsewhere; `undefined` is the one that owns the data folder. */
   readonly remote: Remote | undefined;
   readonly databaseUrl: string | undefined;
@@ -45,7 +43,6 @@ export function readEnvironment(variables: Variables = process.env): Environment
   }
   return {
     dataFolder: resolve(nonEmpty(variables['SALLYPORT_DATA']) ?? join(stateHome, 'sallyport')),
-    cacheHome: absolute(variables['XDG_CACHE_HOME']) ?? (isAbsolute(home) ? join(home, '.cache') : undefined),
     remote,
     databaseUrl: nonEmpty(variables['DATABASE_URL']),
     noColor: nonEmpty(variables['NO_COLOR']) !== undefined || variables['TERM'] === 'dumb',

@@ -1,8 +1,6 @@
-/** The `sallyport` command: names the commands; each is loaded only when it is the one. */
+/** The `sallyport` command (by way of start.cjs): names the commands; each is loaded only when it is the one. */
 import { Command, CommanderError } from 'commander';
-import { SallyportError } from '../contracts/errors.ts';
 import type { DefineCommand } from './command.ts';
-import { keepCompiledCode } from './compile-cache.ts';
 import { readEnvironment } from './config.ts';
 import { exitCodeOf, failureLines, localProblem, UsageError } from './failure.ts';
 
@@ -37,20 +35,17 @@ const entries: readonly Entry[] = [
 ];
 
 async function main(argv: readonly string[]): Promise<void> {
-  if (Number(process.versions.node.split('.')[0]) < 24) {
-    throw new SallyportError('wrong_node', `This is Node ${process.versions.node}, which is too old.`);
-  }
   const environment = readEnvironment();
-  keepCompiledCode(environment.cacheHome);
   const words = argv.filter((word) => !word.startsWith('-')).slice(0, 2);
   const program = configure(new Command('sallyport'), 'The one guarded way out for AI agents.', 'sallyport run --allow example.org:80:GET -- curl -s http://example.org/');
   program.version('0.1.0', '--version');
-  for (const { name, summary, load } of entries) {
+  const chosen = entries.filter(({ name }) => name === words[0] || name === words.join(' '));
+  // The others are there to be listed, and suggested.
+  for (const { name, summary, load } of chosen.length > 0 ? chosen : entries) {
     const [first = '', second] = name.split(' ');
     const parent = second === undefined ? program : group(program, first);
     const command = configure(parent.command(second ?? first), summary);
-    if (first !== words[0] || (second !== undefined && second !== words[1])) continue;
-    (await load()).define(command, environment);
+    if (chosen.length > 0) (await load()).define(command, environment);
   }
   await program.parseAsync(argv, { from: 'user' });
 }

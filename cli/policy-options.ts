@@ -1,6 +1,7 @@
 import type { Amounts } from '../contracts/budget.ts';
 import type { JsonValue } from '../contracts/json.ts';
-import { runPolicyLimits, type RunPolicy } from '../contracts/run-policy.ts';
+import type { RunPolicy } from '../contracts/run-policy.ts';
+import { runPolicyLimits } from '../contracts/run-policy-limits.ts';
 import { parseRange, parseResolve } from './address-options.ts';
 import { parseAllow } from './allow-option.ts';
 import { parseBudget, type Parsed } from './budget-option.ts';

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { canonicalHost } from './host.ts';
 import { jsonObjectSchema, type JsonValue } from './json.ts';
+import { runPolicyLimits } from './run-policy-limits.ts';
 
 /** One `--allow`: what the run itself may reach. Pack `run` gives it effect (policies/packs/run/README.md). */
 export interface AllowEntry {
@@ -34,9 +35,6 @@ export interface RunPolicy {
   readonly mode: 'enforce' | 'observe';
   readonly intercept: boolean;
 }
-
-/** Entries a run may have of each list, and the size of all parameters together as JSON, in UTF-16 units. */
-export const runPolicyLimits = { packs: 32, allow: 256, allow_addresses: 64, resolve: 64, ports: 16, methods: 16, params: 8192, depth: 8 } as const;
 
 function isCanonicalHost(host: string): boolean {
   const canonical = canonicalHost(host);

@@ -136,17 +136,18 @@ export async function startWorker(configuration: Configuration, { clock, resolve
   async function endRun(run: LiveRun): Promise<void> {
     run.spending.close(ended());
     void listeners.close(run);
-    await giveBack(run);
+    await giveBack(run, true);
     await journal.closeSegment();
   }
 
-  async function giveBack(run: LiveRun): Promise<void> {
+  /** `last` is told also when nothing is left: it says that this worker's record of the run is complete, so nobody waits for silence. */
+  async function giveBack(run: LiveRun, last: boolean): Promise<void> {
     const settled = Promise.withResolvers<void>();
     const timer = clock.setTimeout(settled.resolve, settleMs, { background: true });
     await Promise.race([run.idle(), settled.promise]);
     timer.cancel();
     const returned = run.spending.takeAll();
-    if (Object.keys(returned).length > 0) journal.note(events.returned(attributionOf(run), returned).text);
+    if (last || Object.keys(returned).length > 0) journal.note(events.returned(attributionOf(run), returned).text);
   }
 
   let tcp: Listener | undefined;
@@ -181,7 +182,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     await Promise.all([...runs.all()].map(async (run) => {
       run.spending.close(stopping);
       run.spending.abandon();
-      await giveBack(run);
+      await giveBack(run, false);
       complete &&= !run.spending.unsettled;
     }));
     await Promise.all(ending);

@@ -3,11 +3,11 @@ import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../contracts/clock.ts';
 import { dataFolderOf, dataOption, example, jsonOption, type TargetOptions } from '../command.ts';
-import { compileCacheFolder } from '../compile-cache.ts';
 import type { Environment } from '../config.ts';
 import { localProblem, UsageError } from '../failure.ts';
 import { isLoopback, parseListenAddress } from '../listen-address.ts';
 import { describeReady } from '../up/describe.ts';
+import { compileCacheVariable } from '../up/compile-cache.ts';
 import type { StartMessage } from '../up/messages.ts';
 import { startUp, type ListenAddress, type UpOptions } from '../up/supervisor.ts';
 
@@ -65,13 +65,12 @@ function readOptions(options: Options, environment: Environment): UpOptions {
   if (!/^[1-9][0-9]{0,2}$/.test(options.workers)) sentences.push(`--workers: "${options.workers}" is not a number of workers.`);
   if (sentences.length > 0) throw new UsageError(sentences);
   if (options.workers !== '1') throw new UsageError(['--workers: more than one worker is not supported yet.'], 'not_supported');
-  const cache = environment.cacheHome === undefined ? undefined : compileCacheFolder(environment.cacheHome);
   return {
     dataFolder: dataFolderOf(options, environment),
     listen, api,
     policiesFolder: options.policies === undefined ? fileURLToPath(new URL('../../policies', import.meta.url)) : resolve(options.policies),
     databaseUrl: environment.databaseUrl,
     idleMs: options.socketsOnly === true ? idleMs : undefined,
-    childEnvironment: { ...environment.forChildren, ...(cache !== undefined && { NODE_COMPILE_CACHE: cache }) },
+    childEnvironment: { ...environment.forChildren, ...compileCacheVariable() },
   };
 }

@@ -2,9 +2,8 @@ import { systemClock } from '../../contracts/clock.ts';
 import type { Amounts } from '../../contracts/budget.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import type { Jail, JailEnd, JailSpecInput } from '../../contracts/jail.ts';
-import type { CreatedRun, RunView } from '../../contracts/run-api.ts';
+import type { CreatedRun, RunProgress, RunView } from '../../contracts/run-api.ts';
 import type { RunPolicy } from '../../contracts/run-policy.ts';
-import { startJail } from '../../sandbox/start-jail.ts';
 import { localApi, type ApiClient } from '../api-client.ts';
 import type { Environment } from '../config.ts';
 import { apiSocket, runSocket } from '../data-folder-paths.ts';
@@ -16,7 +15,7 @@ import { progressText, type LiveLine } from './live-line.ts';
 import { createRelay } from './relay.ts';
 import { passStdio } from './stdio.ts';
 import { verdictOf, type Verdict } from './verdict.ts';
-import { watchRun } from './watch.ts';
+import type { RunWatch } from './watch.ts';
 
 export interface RunPlan {
   readonly dataFolder: string;
@@ -39,7 +38,10 @@ export async function executeRun(plan: RunPlan, environment: Environment, line: 
   const link = await ensureUp(plan.dataFolder, environment, systemClock);
   try {
     const api = localApi(apiSocket(plan.dataFolder));
-    const created = await createRun(api, plan);
+    const creating = createRun(api, plan);
+    // What the jail needs is loaded while the control plane works.
+    const loading = Promise.all([import('../../sandbox/start-jail.ts'), import('./watch.ts')]);
+    const [created, [{ startJail }, { watchRun }]] = await Promise.all([creating, loading]);
     const relay = createRelay(runSocket(plan.dataFolder, created.short_id));
     let jail: Jail;
     try {
@@ -49,7 +51,7 @@ export async function executeRun(plan: RunPlan, environment: Environment, line: 
       await endRun(api, created.run_id, { state: 'Failed', reason: `the jail could not be started: ${(error as Error).message}` });
       throw error;
     }
-    const { end, verdict } = await attend(api, created, jail, { link, line, interruption });
+    const { end, verdict } = await attend(jail, { link, line, interruption, watch: (onProgress) => watchRun(api, created.run_id, systemClock, onProgress) });
     relay.close();
     await endRun(api, created.run_id, verdict);
     return { exitCode: verdict.exitCode, collected: await collectRun(api, created.run_id), end, warnings: jail.facts.warnings };
@@ -72,13 +74,14 @@ interface Surroundings {
   readonly link: Link;
   readonly line: LiveLine;
   readonly interruption: Interruption;
+  watch(onProgress: (progress: RunProgress) => void): RunWatch;
 }
 
 /** Until no process of the jail is left: by itself, by a signal, because the run ended elsewhere, or because `up` went away. */
-async function attend(api: ApiClient, created: CreatedRun, jail: Jail, { link, line, interruption }: Surroundings): Promise<{ readonly end: JailEnd; readonly verdict: Verdict }> {
+async function attend(jail: Jail, { link, line, interruption, watch: startWatch }: Surroundings): Promise<{ readonly end: JailEnd; readonly verdict: Verdict }> {
   const started = systemClock.monotonic();
   interruption.attach(jail);
-  const watch = watchRun(api, created.run_id, systemClock, (progress) => line.show(progressText(progress, systemClock.monotonic() - started)));
+  const watch = startWatch((progress) => line.show(progressText(progress, systemClock.monotonic() - started)));
   let elsewhere: string | undefined;
   let gone = false;
   void watch.terminal.then((progress) => {

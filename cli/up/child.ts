@@ -18,7 +18,8 @@ export interface ChildDescription {
   /** For a person: "control plane". */
   readonly name: string;
   readonly script: URL;
-  readonly configuration: unknown;
+  /** What it is told first, once that is known: it loads its code meanwhile. */
+  configuration(): unknown;
   readonly environment: Readonly<Record<string, string>>;
   /** Where `log` goes, for a person. */
   readonly logFile: string;
@@ -64,7 +65,7 @@ export class Child {
   }
 
   #launch(): Promise<ReadyReport> {
-    const { script, environment, configuration, log } = this.#description;
+    const { script, environment, log } = this.#description;
     const child = fork(fileURLToPath(script), [], {
       execArgv: ['--disable-warning=ExperimentalWarning', '--disallow-code-generation-from-strings'],
       env: environment,
@@ -85,23 +86,28 @@ export class Child {
       });
       child.once('error', () => { if (child.pid === undefined) resolve(); });
     });
-    return this.#told(child, { type: 'configuration', configuration });
+    return this.#told(child);
   }
 
-  async #told(child: ChildProcess, message: ConfigurationMessage): Promise<ReadyReport> {
-    const { name } = this.#description;
+  async #told(child: ChildProcess): Promise<ReadyReport> {
+    const { name, configuration } = this.#description;
     const said = Promise.withResolvers<ChildMessage | SallyportError>();
     const fail = (detail: string): void => said.resolve(new SallyportError('internal', detail, { next_steps: [`See ${this.#description.logFile}.`] }));
     const late = this.#clock.setTimeout(() => fail(`The ${name} was not ready within ${startWithin / 1000} s.`), startWithin);
     child.on('message', (heard: ChildMessage) => said.resolve(heard));
     void this.#exited.then(() => fail(`The ${name} ended while it started.`));
-    child.send(message, (error) => { if (error !== null) this.#say(`could not be told its configuration: ${error.message}`); });
+    void Promise.resolve(configuration()).then((told) => this.#send(child, { type: 'configuration', configuration: told }));
     const heard = await said.promise;
     late.cancel();
     if (!(heard instanceof SallyportError) && heard.type === 'ready') return { addresses: heard.addresses, notices: heard.notices ?? [] };
     child.kill('SIGKILL');
     await this.#exited;
     throw heard instanceof SallyportError ? heard : fromProblem(heard.problem, `The ${name} could not start.`);
+  }
+
+  #send(child: ChildProcess, message: ConfigurationMessage): void {
+    if (!child.connected) return;
+    child.send(message, (error) => { if (error !== null) this.#say(`could not be told its configuration: ${error.message}`); });
   }
 
   #watch(): void {

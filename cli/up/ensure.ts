@@ -4,6 +4,7 @@ import type { Clock } from '../../contracts/clock.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import { fromProblem } from '../api-client.ts';
 import type { Environment } from '../config.ts';
+import { compileCacheVariable } from './compile-cache.ts';
 import { openLink, type Link } from './link-client.ts';
 import type { StartMessage } from './messages.ts';
 
@@ -37,12 +38,12 @@ function startDetached(folder: string, environment: Environment): Promise<Sallyp
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [
       '--disable-warning=ExperimentalWarning', '--disallow-code-generation-from-strings',
-      fileURLToPath(new URL('../main.ts', import.meta.url)), 'up', '--sockets-only', '--data', folder,
+      fileURLToPath(new URL('../start.cjs', import.meta.url)), 'up', '--sockets-only', '--data', folder,
     ], {
       detached: true, cwd: '/', stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
       env: {
         ...environment.forChildren,
-        ...(environment.cacheHome !== undefined && { XDG_CACHE_HOME: environment.cacheHome }),
+        ...compileCacheVariable(),
         ...(environment.databaseUrl !== undefined && { DATABASE_URL: environment.databaseUrl }),
       },
     });

@@ -4,12 +4,13 @@ import type { Clock, Timer } from '../../contracts/clock.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import { apiSocket, logFolder } from '../data-folder-paths.ts';
 import { localProblem } from '../failure.ts';
+import { parseListenAddress } from '../listen-address.ts';
 import { Child, type ChildDescription } from './child.ts';
 import { prepareDataFolder } from './data-folder.ts';
 import { takeFolderLock } from './folder-lock.ts';
 import { openLink } from './link-client.ts';
 import { serveLinks, type LinkServer } from './link.ts';
-import type { ReadyReport } from './messages.ts';
+import type { Addresses, ReadyReport } from './messages.ts';
 import { openRotatingLog } from './rotating-log.ts';
 
 export interface ListenAddress {
@@ -61,8 +62,18 @@ export async function startUp(options: UpOptions, clock: Clock): Promise<Up> {
 
   try {
     links = await serveLinks(options.dataFolder, { stop: () => wanted.resolve(), changed: () => idle.changed(links?.held ?? 0) });
-    children = describeChildren(options, { logFile, log: (text) => log.write(text) }).map((description) => new Child(description, clock));
-    const report = merge(await startAll(children, wanted.promise));
+    const described = describeChildren(options, { logFile, log: (text) => log.write(text) });
+    const controlPlane = new Child(described.controlPlane, clock);
+    // Its code is loaded meanwhile; its configuration waits for where the control plane listens.
+    const known = Promise.withResolvers<Addresses>();
+    const worker = new Child(described.worker(known.promise), clock);
+    children = [controlPlane, worker];
+    const cancelled = wanted.promise.then(() => { throw new SallyportError('control_plane_unreachable', 'It was told to stop while it started.'); });
+    const starting = controlPlane.start().then((report) => {
+      known.resolve(report.addresses);
+      return report;
+    });
+    const report = merge(await Promise.race([Promise.all([starting, worker.start()]), cancelled]));
     links.tell({ type: 'ready', addresses: report.addresses });
     idle.changed(links.held);
     return { report, ended: wanted.promise.then(end), stop: () => wanted.resolve() };
@@ -73,35 +84,43 @@ export async function startUp(options: UpOptions, clock: Clock): Promise<Up> {
   }
 }
 
-/** Side by side: the worker waits for the control plane by itself. The first failure is the one that is told. */
-async function startAll(children: readonly Child[], stopped: Promise<void>): Promise<readonly ReadyReport[]> {
-  const cancelled = stopped.then(() => { throw new SallyportError('control_plane_unreachable', 'It was told to stop while it started.'); });
-  return await Promise.race([Promise.all(children.map((child) => child.start())), cancelled]);
+interface Described {
+  readonly controlPlane: ChildDescription;
+  worker(controlPlane: Promise<Addresses>): ChildDescription;
 }
 
-function describeChildren(options: UpOptions, log: Pick<ChildDescription, 'log' | 'logFile'>): readonly ChildDescription[] {
+function describeChildren(options: UpOptions, log: Pick<ChildDescription, 'log' | 'logFile'>): Described {
   const token = `sp_px_${randomBytes(32).toString('base64url')}`;
-  const own = [options.listen, options.api].flatMap((address) => address === undefined ? [] : [address]);
   const common = { environment: options.childEnvironment, ...log };
-  return [{
-    ...common,
-    name: 'control plane',
-    script: new URL('../../control-plane/main.ts', import.meta.url),
-    configuration: {
-      data_folder: options.dataFolder, api_socket: apiSocket(options.dataFolder), policies_folder: options.policiesFolder, data_plane_token: token,
-      ...(options.databaseUrl !== undefined && { database_url: options.databaseUrl }),
-      ...(options.api !== undefined && { api_listen: options.api }),
+  const api_socket = apiSocket(options.dataFolder);
+  return {
+    controlPlane: {
+      ...common,
+      name: 'control plane',
+      script: new URL('../../control-plane/main.ts', import.meta.url),
+      configuration: () => ({
+        data_folder: options.dataFolder, api_socket, policies_folder: options.policiesFolder, data_plane_token: token,
+        ...(options.databaseUrl !== undefined && { database_url: options.databaseUrl }),
+        ...(options.api !== undefined && { api_listen: options.api }),
+      }),
     },
-  }, {
-    ...common,
-    name: 'proxy worker',
-    script: new URL('../../proxy/main.ts', import.meta.url),
-    configuration: {
-      data_folder: options.dataFolder, slot: 0, control_plane: { socket_path: apiSocket(options.dataFolder) }, data_plane_token: token,
-      durability: 'crash', own_addresses: own,
-      ...(options.listen !== undefined && { listen: options.listen }),
-    },
-  }];
+    worker: (controlPlane) => ({
+      ...common,
+      name: 'proxy worker',
+      script: new URL('../../proxy/main.ts', import.meta.url),
+      configuration: async () => ({
+        data_folder: options.dataFolder, slot: 0, control_plane: { socket_path: api_socket }, data_plane_token: token, durability: 'crash',
+        own_addresses: [options.listen, parseAddress((await controlPlane)['api'])].filter((address) => address !== undefined),
+        ...(options.listen !== undefined && { listen: options.listen }),
+      }),
+    }),
+  };
+}
+
+/** `host:port` of a ready message. */
+function parseAddress(value: unknown): ListenAddress | undefined {
+  const parsed = typeof value === 'string' ? parseListenAddress(value) : { mistake: 'absent' };
+  return 'mistake' in parsed ? undefined : parsed.value;
 }
 
 function merge(reports: readonly ReadyReport[]): ReadyReport {

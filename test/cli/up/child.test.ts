@@ -8,7 +8,7 @@ const script = new URL('../../fixtures/cli/child.ts', import.meta.url);
 
 function make(behaviour: string): { readonly child: Child; said(): string; pids(): number[] } {
   let text = '';
-  const child = new Child({ name: 'thing', script, configuration: { behaviour }, environment: {}, logFile: '/x.log', log: (more) => { text += String(more); } }, systemClock);
+  const child = new Child({ name: 'thing', script, configuration: () => ({ behaviour }), environment: {}, logFile: '/x.log', log: (more) => { text += String(more); } }, systemClock);
   return { child, said: () => text, pids: () => [...text.matchAll(/pid (\d+)/g)].map((match) => Number(match[1])) };
 }
 
