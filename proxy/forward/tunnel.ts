@@ -5,6 +5,7 @@ import type { SpendableMeter } from '../../contracts/budget.ts';
 import type { Outcome, Permit, StopReason } from '../enforce/permit.ts';
 import type { Exchange } from '../exchange.ts';
 import { catalogueRefusal } from '../refusal.ts';
+import { signals } from '../signals.ts';
 import type { Watched } from '../wire/sweep.ts';
 import type { ForwardContext } from './context.ts';
 import { dial, type Dialling } from './dial.ts';
@@ -67,8 +68,9 @@ export class Tunnel implements Watched {
     this.#permit.stop.addEventListener('abort', this.#onStop);
     this.#dialling = dial(this.#permit, open, clock, limits);
     this.#dialling.connected.then((side) => this.#connected(side)).catch((error: unknown) => {
-      const { code, message } = toSallyportError(error);
-      this.#refuse('failed', code, message);
+      const problem = toSallyportError(error);
+      if (problem.code === 'internal') signals.fault.publish({ where: 'tunnel', error: problem });
+      this.#refuse('failed', problem.code, problem.message);
     });
   }
 
@@ -216,20 +218,18 @@ export class Tunnel implements Watched {
 /** A connection whose bytes come by `read`, in a buffer of its own that is used again. */
 function open(address: string, port: number): Side {
   const buffer = new ReadBuffer();
-  const side = {
-    address,
-    read: (): void => { /* Set once the tunnel is open. */ },
-    held: () => false,
-    socket: connect({
-      host: address, port, noDelay: true, autoSelectFamily: false, allowHalfOpen: true,
-      onread: {
-        buffer: () => buffer.next(side.held()),
-        callback: (length) => {
-          side.read(buffer.read(length));
-          return true;
-        },
+  // Node asks for the first buffer before `connect` has returned.
+  let side: Side | undefined;
+  const socket = connect({
+    host: address, port, noDelay: true, autoSelectFamily: false, allowHalfOpen: true,
+    onread: {
+      buffer: () => buffer.next(side?.held() ?? false),
+      callback: (length) => {
+        side?.read(buffer.read(length));
+        return true;
       },
-    }),
-  } as Side;
+    },
+  });
+  side = { address, socket, read: () => { /* Set once the tunnel is open. */ }, held: () => false };
   return side;
 }

@@ -4,13 +4,14 @@ import { startInstallation, type Installation } from '../helpers/installation.ts
 import { fileLifetime } from '../helpers/lifetime.ts';
 import { needs } from '../helpers/needs.ts';
 import { startOrigin, type Origin } from '../helpers/origin.ts';
+import { temporaryFolder } from '../helpers/temporary.ts';
 import { until, within } from '../helpers/wait.ts';
 import { dnsZone } from '../helpers/world.ts';
 
 const test = needs('world', 'jail');
 
 interface Created { readonly run_id: string; readonly agent_token: string }
-interface Actions { readonly items: readonly { readonly event: { readonly type: string; readonly payload: { readonly path?: string }; readonly facts: { readonly code?: string } } }[] }
+interface Actions { readonly items: readonly { readonly event: { readonly type: string; readonly payload: { readonly path?: string }; readonly facts: { readonly code?: string } }; readonly completion: { readonly type: string } | null }[] }
 
 let installation: Installation;
 let site: Origin;
@@ -107,7 +108,7 @@ test.serial('Cancelling closes an open exchange and an open tunnel at once, and 
     socket.on('error', () => { /* A reset ends it as well. */ });
     const ended = new Promise<void>((resolve) => { socket.on('close', () => resolve()); });
     socket.write(head);
-    return { opened: until(`the first bytes of ${first}`, () => first.test(text)), ended };
+    return { opened: until(`the first bytes of ${first}`, () => first.test(text)).catch((error: unknown) => { throw new Error(`got ${text}`, { cause: error }); }), ended };
   };
   const slow = closed(`GET http://${host}/slow HTTP/1.1\r\nHost: ${host}\r\nProxy-Authorization: ${authorization}\r\n\r\n`, /first/);
   const tunnel = closed(`CONNECT ${host}:9000 HTTP/1.1\r\nHost: ${host}:9000\r\nProxy-Authorization: ${authorization}\r\n\r\n`, /hello from inside/);
@@ -121,19 +122,18 @@ test.serial('Cancelling closes an open exchange and an open tunnel at once, and 
 
   t.regex(await get('/', authorization), /^HTTP\/1\.1 403 [^]*"run_ended"/);
   await until('both cuts in the record', async () => {
-    const { body } = await installation.api<Actions & { items: readonly { completion: { type: string } | null }[] }>('GET', `/chat/run/${run.run_id}/actions`);
+    const { body } = await installation.api<Actions>('GET', `/chat/run/${run.run_id}/actions`);
     return body.items.filter(({ completion }) => completion?.type === 'egress.cut').length === 2;
   });
 });
 
 test.serial('Cancelling a jailed run kills its jail', async (t) => {
-  const agent = installation.start(['run', '--allow', `${host}:80:GET`, '--work', installation.data.replace(/\/d$/, ''), '--name', 'to-be-cancelled', '--', 'sh', '-c', 'echo started; sleep 600']);
-  void agent.exit(600_000).catch(() => undefined);
-  const started = await Promise.race([agent.line(/started/), agent.exit()]);
-  if (!Array.isArray(started)) return t.log('the work folder is not usable for the agent'), t.fail(agent.stderr());
+  const work = await temporaryFolder(t, 0o755);
+  const agent = installation.start(['run', '--allow', `${host}:80:GET`, '--work', work, '--give-work', '--', 'sh', '-c', 'echo started; sleep 600']);
+  const ended = agent.exit(60_000);
+  await agent.line(/started/);
   const { body } = await installation.api<{ items: readonly { run_id: string; channel: string }[] }>('GET', '/chat/run?state=Active');
   const jailed = body.items.find(({ channel }) => channel === 'jail');
   await installation.command(['runs', 'cancel', jailed?.run_id ?? '']);
-  const exit = await agent.exit(10_000);
-  t.is(exit.code, 77, agent.stderr());
+  t.is((await ended).code, 77, agent.stderr());
 });

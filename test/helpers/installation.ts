@@ -58,7 +58,7 @@ export async function startInstallation(lifetime: Lifetime, options: { readonly 
   const env = { ...process.env, SALLYPORT_DATA: data, ...options.env };
   const up = startSallyport(lifetime, ['up', '--listen', '127.0.0.1:0', '--api', '127.0.0.1:0', '--json'], { env });
   const [line = ''] = await up.line(/^\{.*"ready".*\}$/, 60_000);
-  const ready = JSON.parse(line) as { readonly proxy: { readonly port: number } };
+  const { addresses } = JSON.parse(line) as { readonly addresses: { readonly proxy: { readonly port: number } } };
 
   const start: Installation['start'] = (args, more = {}) => startSallyport(lifetime, args, { env, ...more });
   const command: Installation['command'] = async (args, more) => {
@@ -69,7 +69,7 @@ export async function startInstallation(lifetime: Lifetime, options: { readonly 
   return {
     data,
     up,
-    port: ready.proxy.port,
+    port: addresses.proxy.port,
     start,
     command,
     async run(policy, agent) {
