@@ -1,8 +1,8 @@
 import { SallyportError } from '../contracts/errors.ts';
 import type { JailSpec } from '../contracts/jail.ts';
 
-export const proxyHost = '127.0.0.1';
-export const proxyPort = 3128;
+const proxyHost = '127.0.0.1';
+const proxyPort = 3128;
 export const agentHome = '/home/agent';
 /** Where the jail keeps the Node that it starts with. */
 export const toolsFolder = '/opt/sallyport';

@@ -3,6 +3,7 @@ import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { python, probe, runInJail, startTestJail } from '../../helpers/jail.ts';
 import { needs } from '../../helpers/needs.ts';
 import { startProcess } from '../../helpers/process.ts';
@@ -47,7 +48,7 @@ print(attempt(lambda: os.kill(${process.pid}, 0)))`);
 
 test.serial('no descriptor is inherited but the three streams, whatever the launcher had open', async (t) => {
   // Without O_CLOEXEC, as a parent of ours may have left it: a shell gives it to a launcher of its own.
-  const launcher = startProcess(t, 'sh', ['-c', 'exec 9</; exec "$@"', 'sh', process.execPath, '--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'leaky-launcher.ts'), await temporaryFolder(t, 0o755)]);
+  const launcher = startProcess(t, 'sh', ['-c', 'exec 9</; exec "$@"', 'sh', process.execPath, '--disable-warning=ExperimentalWarning', fileURLToPath(new URL('./leaky-launcher.ts', import.meta.url)), await temporaryFolder(t, 0o755)]);
   const { code } = await launcher.exit();
   t.is(code, 0, launcher.stderr());
   const [self = '', first = ''] = launcher.stdout().trim().split('\n');

@@ -1,6 +1,7 @@
 /** Beginnings that fail, ends of every kind, and that nothing of a jail outlives its launcher. */
 import { mkdirSync, readdirSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { descendantsOf, isAlive, statOf } from '../../../sandbox/processes.ts';
 import { readHierarchies } from '../../../sandbox/limits/limits.ts';
@@ -45,7 +46,7 @@ test.serial('daemons that the agent leaves behind end with it', async (t) => {
 });
 
 test.serial('a launcher that is killed takes its jails with it', async (t) => {
-  const launcher = startProcess(t, process.execPath, ['--disable-warning=ExperimentalWarning', join(import.meta.dirname, 'lasting-launcher.ts'), await temporaryFolder(t, 0o755)]);
+  const launcher = startProcess(t, process.execPath, ['--disable-warning=ExperimentalWarning', fileURLToPath(new URL('./lasting-launcher.ts', import.meta.url)), await temporaryFolder(t, 0o755)]);
   const [line = ''] = await launcher.line(/^agent \d+$/);
   const family = descendantsOf(statOf(Number(line.split(' ')[1]))?.parent ?? 0);
   t.true(family.length >= 4, String(family.length));
