@@ -49,6 +49,8 @@ export function tell(events: readonly Event[], seen: Sightings): Story {
   for (const [key, count] of seen.requests) {
     if (count !== (decided.get(key) ?? 0)) holes.push(`The site saw ${key} ${times(count)}, and the record allowed it ${times(decided.get(key) ?? 0)}.`);
   }
+  const arrived = [...seen.requests.values()].reduce((sum, count) => sum + count, 0);
+  if (seen.connections > arrived) holes.push(`The site saw ${seen.connections} connections for ${arrived} requests.`);
   for (const [place, contacts] of seen.canaries) if (contacts > 0) holes.push(`The canary at ${place} was reached ${times(contacts)}.`);
   for (const { ok, what } of lines) if (!ok) holes.push(`The record of ${what} is not what the site saw.`);
   const count = (verdict: Line['verdict']): number => lines.filter((line) => line.verdict === verdict).length;
@@ -66,7 +68,7 @@ function whatOf({ payload }: Event): string {
 
 /** What a refusal must have been recorded for, by its code, at least so often. */
 const expected: Readonly<Record<string, number>> = {
-  policy_denied: 3, 'core.non_public_address': 1, 'core.metadata_address': 1, needs_interception: 1, budget_exhausted: 3,
+  policy_denied: 4, 'core.non_public_address': 1, 'core.metadata_address': 1, budget_exhausted: 3,
 };
 
 /** A demo in which the agent didn't even try would prove nothing. */

@@ -46,14 +46,16 @@ function allowedLines(exchanges: readonly Exchange[], paint: Paint): readonly st
 
 function deniedLines(exchanges: readonly Exchange[], { run }: RunReport, paint: Paint): readonly string[] {
   if (exchanges.length === 0) return [];
-  const groups = groupBy(exchanges, (row) => `${whatOf(row)}\0${row.code ?? ''}`);
+  // One line for what one flag would allow.
+  const groups = groupBy(exchanges, (row) => [row.code, row.act, row.method, row.host, row.port, row.detail, flagFor(row, run.policy) ?? row.path].join('\0'));
   return [
     `  ${paint('red', 'denied')}    ${plural(exchanges.length, 'request')}`,
     ...groups.slice(0, mostGroups).flatMap((group) => {
       const [first] = group;
       const flag = flagFor(first, run.policy);
+      const others = new Set(group.map(({ path }) => path)).size - 1;
       return [
-        `    ${times(group.length)} ${whatOf(first)}  ${paint('red', escapeText(first.code ?? 'denied'))}`,
+        `    ${times(group.length)} ${whatOf(first)}${others > 0 ? ` and ${plural(others, 'other path')}` : ''}  ${paint('red', escapeText(first.code ?? 'denied'))}`,
         ...(first.detail === '' ? [] : [`       ${escapeText(first.detail, 300)}`]),
         ...(flag === undefined ? [] : [`       to allow it: ${paint('bold', escapeText(flag, 2000))}`]),
       ];

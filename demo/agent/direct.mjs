@@ -18,10 +18,13 @@ await new Promise((resolve) => {
 });
 
 await new Promise((resolve) => {
-  createSocket('udp4').on('error', () => undefined).send('hello', 53, '169.254.169.254', (error) => {
-    say('a datagram', error === null ? 'sent' : error.code);
+  const socket = createSocket('udp4');
+  const done = (saw) => {
+    socket.close();
+    say('a datagram', saw);
     resolve();
-  }).unref();
+  };
+  socket.send('hello', 53, '169.254.169.254', (error) => done(error === null ? 'sent' : error.code));
 });
 
 say('a look-up', await lookup('site.example').then(() => 'found', (error) => error.code));
