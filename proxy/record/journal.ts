@@ -69,6 +69,7 @@ export class Journal {
   #sequence = 0;
   #previous = firstPrevious;
   #closeWanted = false;
+  #closeWaiters: PromiseWithResolvers<void>[] = [];
   #ageTimer: Timer | undefined;
   #retryTimer: Timer | undefined;
   #working: Promise<void> | undefined;
@@ -118,12 +119,12 @@ export class Journal {
   }
 
   /** Settles when all that was appended before is written and its segment closed; rejects while the disk refuses. */
-  async closeSegment(): Promise<void> {
+  closeSegment(): Promise<void> {
+    const closed = Promise.withResolvers<void>();
     this.#closeWanted = true;
-    while (this.#closeWanted) {
-      await this.#work();
-      if (this.#problem !== undefined) throw this.#problem;
-    }
+    this.#closeWaiters.push(closed);
+    this.#schedule();
+    return closed.promise;
   }
 
   /** Closes the last segment, and gives its sequence; nothing may be appended afterwards. */
@@ -164,13 +165,17 @@ export class Journal {
     while (this.#pending()) {
       let batch = this.#next();
       // Under load something always waits, so a wanted close comes after the write that takes all that waited when it was wanted.
-      const closing = batch === undefined || (this.#closeWanted && this.#groups.length === 0 && this.#owed.length === 0);
+      const everything = this.#groups.length === 0 && this.#owed.length === 0;
+      const waiters = everything ? this.#closeWaiters.splice(0) : [];
+      const closing = batch === undefined || (everything && this.#closeWanted);
       try {
         if (batch !== undefined) await this.#write(batch);
         batch = undefined;
         if (closing) await this.#closeCurrent();
         this.#setProblem(undefined);
+        for (const waiter of waiters) waiter.resolve();
       } catch (error) {
+        this.#closeWaiters.push(...waiters);
         this.#fail(unavailable(error), batch);
         return;
       }
@@ -206,6 +211,7 @@ export class Journal {
       if (ends !== undefined) this.open.ended(ends);
     }
     this.#omitted -= omitted;
+    this.#setProblem(undefined);
     for (const group of groups) {
       for (const exchange of group.opens) this.open.opened(exchange, segment.sequence);
       group.receipt.resolve();
@@ -214,8 +220,9 @@ export class Journal {
 
   #fail(problem: SallyportError, batch: Batch | undefined): void {
     if (batch !== undefined) this.#owed.unshift(...batch.owed);
-    for (const group of [...batch?.groups ?? [], ...this.#groups.splice(0)]) group.receipt.reject(problem);
     this.#setProblem(problem);
+    for (const group of [...batch?.groups ?? [], ...this.#groups.splice(0)]) group.receipt.reject(problem);
+    for (const waiter of this.#closeWaiters.splice(0)) waiter.reject(problem);
     this.#retryTimer = this.#options.clock.setTimeout(() => this.#schedule(), retryMs, { background: true });
   }
 
@@ -237,7 +244,8 @@ export class Journal {
   async #closeCurrent(): Promise<void> {
     const segment = this.#segment;
     const wanted = this.#closeWanted;
-    this.#closeWanted = false;
+    // Whoever asked since then waits for what came since then.
+    this.#closeWanted = this.#closeWaiters.length > 0;
     if (segment === undefined || segment.records === 0) return;
     let digest: string;
     try {
