@@ -1,4 +1,6 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { systemClock } from '../../contracts/clock.ts';
 import type { SpendableMeter } from '../../contracts/budget.ts';
 import { ConnectionCaps } from '../../proxy/accept/caps.ts';
@@ -12,6 +14,15 @@ import { forwardLimits, type ForwardLimits } from '../../proxy/forward/limits.ts
 import { Sweep } from '../../proxy/wire/sweep.ts';
 import type { Lifetime } from '../helpers/lifetime.ts';
 import { until } from '../helpers/wait.ts';
+
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
+/** Bytes of buffers that this process, and so the proxy in it, really holds. */
+export function heldBytes(): number {
+  collectGarbage();
+  return process.memoryUsage().arrayBuffers;
+}
 
 /** A raw peer: says what it is told to, keeps all it hears. */
 export class Peer {

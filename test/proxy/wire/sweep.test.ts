@@ -1,0 +1,27 @@
+import test from 'ava';
+import { testClock } from '../../helpers/clock.ts';
+import { Sweep } from '../../../proxy/wire/sweep.ts';
+
+test('what is overdue hears of it, what moved its deadline does not, and an empty sweep has no timer', (t) => {
+  const clock = testClock();
+  const sweep = new Sweep(clock);
+  const heard: string[] = [];
+  const watch = (name: string, milliseconds: number) => {
+    const watched = { due: sweep.now + milliseconds, expired: () => { heard.push(name); sweep.remove(watched); } };
+    sweep.add(watched);
+    return watched;
+  };
+  const moving = watch('moving', 1000);
+  watch('short', 500);
+  const removed = watch('removed', 500);
+  sweep.remove(removed);
+  clock.advance(800);
+  t.deepEqual(heard, ['short']);
+  moving.due = sweep.now + 1000;
+  clock.advance(900);
+  t.deepEqual(heard, ['short']);
+  clock.advance(500);
+  t.deepEqual(heard, ['short', 'moving']);
+  clock.advance(500);
+  t.is(clock.waiting, 0);
+});
