@@ -38,7 +38,7 @@ async function list(options: Options, environment: Environment): Promise<void> {
   } while (cursor !== null && runs.length < limit);
   if (options.json === true) printJson({ items: runs, next_cursor: cursor });
   else if (runs.length === 0) printLines(['There are no such runs.']);
-  else printLines(table(runs.map((run) => [run.run_id, run.state, new Date(run.created_at).toISOString().slice(0, 19), run.channel, escapeText(run.goal, 80)])));
+  else printLines(table(runs.map((run) => [run.run_id, run.state, new Date(run.created_at).toISOString().slice(0, 19).concat('Z'), run.channel, escapeText(run.goal, 80)])));
 }
 
 export function readLimit(text: string): number {

@@ -1,4 +1,4 @@
-import type { Balance, Meter } from '../../contracts/budget.ts';
+import type { Meter } from '../../contracts/budget.ts';
 import { bracketed } from '../allow-option.ts';
 import { escapeText, formatBytes, formatCount, formatDuration, plural, table, type Paint } from '../text.ts';
 import type { Exchange } from './egress.ts';
@@ -89,12 +89,15 @@ const units: Partial<Record<Meter, (value: number) => string>> = {
   cost_usd_micros: (value) => `$${(value / 1_000_000).toFixed(2)}`,
 };
 
-/** Limits that something enforces so far. */
-const enforced: ReadonlySet<Meter> = new Set(['requests', 'bytes_out', 'bytes_in', 'wall_clock_ms']);
+/** Meters that something enforces so far, in the order they are told. */
+const enforced: readonly Meter[] = ['requests', 'bytes_out', 'bytes_in', 'wall_clock_ms'];
 
 function budgetLines({ run }: RunReport): readonly string[] {
-  const entries = Object.entries(run.budget) as readonly (readonly [Meter, Balance])[];
-  const parts = entries.filter(([meter, { used }]) => enforced.has(meter) || used > 0).map(([meter, { limit, used }]) => {
+  const others = (Object.keys(run.budget) as readonly Meter[]).filter((meter) => !enforced.includes(meter) && (run.budget[meter]?.used ?? 0) > 0);
+  const parts = [...enforced, ...others].flatMap((meter) => {
+    const balance = run.budget[meter];
+    if (balance === undefined) return [];
+    const { limit, used } = balance;
     const format = units[meter] ?? formatCount;
     const name = meter === 'wall_clock_ms' ? 'wall_clock' : meter;
     return limit === null ? `${name} ${format(used)}` : `${name} ${format(used)} of ${format(limit)}`;

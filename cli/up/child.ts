@@ -34,6 +34,8 @@ export class Child {
   #process: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
   #stopping = false;
+  /** Its end is our doing. */
+  #killed = false;
   #backOff = firstBackOff;
   #restart: Timer | undefined;
 
@@ -75,13 +77,14 @@ export class Child {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#process = child;
+    this.#killed = false;
     child.stdout?.on('data', log);
     child.stderr?.on('data', log);
     child.on('error', (error) => this.#say(`could not be started: ${error.message}`));
     this.#exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
         this.#process = undefined;
-        if (!this.#stopping) this.#say(`ended by itself (${signal ?? `exit code ${code}`})`);
+        if (!this.#stopping && !this.#killed) this.#say(`ended by itself (${signal ?? `exit code ${code}`})`);
         resolve();
       });
       child.once('error', () => { if (child.pid === undefined) resolve(); });
@@ -100,6 +103,7 @@ export class Child {
     const heard = await said.promise;
     late.cancel();
     if (!(heard instanceof SallyportError) && heard.type === 'ready') return { addresses: heard.addresses, notices: heard.notices ?? [] };
+    this.#killed = true;
     child.kill('SIGKILL');
     await this.#exited;
     throw heard instanceof SallyportError ? heard : fromProblem(heard.problem, `The ${name} could not start.`);
