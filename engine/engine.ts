@@ -149,6 +149,6 @@ export async function openEngine(bundle: Bundle, options: EngineOptions = {}): P
     return new Engine(bundle, module, options);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new SallyportError('policy_folder', `The policy bundle (${manifest.compiler}, revision ${bundle.revision.slice(0, 12)}) cannot be used: ${reason}.`, { cause });
+    throw new SallyportError('policy_folder', `The policy bundle (${manifest.compiler}, revision ${bundle.revision.slice(0, 12)}) cannot be used: ${reason.replace(/\.$/, '')}.`, { cause });
   }
 }

@@ -47,6 +47,13 @@ function load(policy: WebAssembly.Module, pages: number): LoadedPolicy {
   }
 }
 
+/** opa-wasm only writes to the console when a module is not a policy. */
+function ensurePolicy(policy: WebAssembly.Module): void {
+  const names = new Set(WebAssembly.Module.exports(policy).map(({ name }) => name));
+  const missing = ['opa_wasm_abi_version', 'opa_wasm_abi_minor_version', 'opa_eval', 'entrypoints', 'builtins'].filter((name) => !names.has(name));
+  if (missing.length > 0) throw new Error(`the module is not a policy: it has no ${missing.join(', ')}`);
+}
+
 function ensureAbi(exports: OpaExports): void {
   const version = exports.opa_wasm_abi_version?.value;
   const minor = exports.opa_wasm_abi_minor_version?.value;
@@ -62,6 +69,7 @@ function ensureBuiltins(exports: OpaExports): void {
 
 /** `data` is the JSON text of the base documents. Blocks: about 100 ms for 100,000 hosts. */
 export function createInstance(module: WebAssembly.Module, data: string, entrypoint: string): PolicyInstance {
+  ensurePolicy(module);
   const policy = load(module, initialPages);
   const exports = (policy.wasmInstance as WebAssembly.Instance).exports as unknown as OpaExports;
   ensureAbi(exports);

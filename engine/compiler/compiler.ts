@@ -46,7 +46,6 @@ class CompilerThread {
   }
 
   async call(request: CompilerRequest): Promise<CompilerResponse> {
-    if (this.#closed) throw new SallyportError('internal', 'The policy compiler is closed.');
     if (this.#waiting >= waitingCalls) throw new SallyportError('overloaded', `The policy compiler has ${waitingCalls} calls waiting.`);
     this.#waiting++;
     const turn = this.#turn.then(() => this.#perform(request)).finally(() => this.#waiting--);
@@ -62,6 +61,7 @@ class CompilerThread {
   }
 
   async #perform(request: CompilerRequest): Promise<CompilerResponse> {
+    if (this.#closed) throw new SallyportError('internal', 'The policy compiler is closed.');
     const worker = this.#worker ?? (await this.#start());
     worker.ref();
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread, not a window

@@ -74,7 +74,7 @@ func runTests(asked *request) response {
 		for _, gap := range facts.NotCovered {
 			gaps = append(gaps, [2]int{gap.Start.Row, gap.End.Row})
 		}
-		answer.Coverage[file] = covered{Lines: facts.CoveredLines + facts.NotCoveredLines, Covered: facts.CoveredLines, NotCovered: gaps}
+		answer.Coverage[file] = covered{Lines: facts.CoveredLines + facts.NotCoveredLines, Covered: facts.CoveredLines, NotCovered: slices.Compact(gaps)}
 	}
 	return answer
 }
