@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { decisionFault, type Decision, type Effect, type Reason } from '../../contracts/decision.ts';
 
 const reason = (effect: Effect, rule = 'run.allow'): Reason => ({ effect, rule, pack: rule.split('.')[0]!, message: 'because', visible_to_agent: true });

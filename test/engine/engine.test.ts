@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { decisionFault } from '../../contracts/decision.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import type { PolicyInput } from '../../contracts/policy-input.ts';

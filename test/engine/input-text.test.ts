@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { inputBounds, inputWriter } from '../../engine/input-text.ts';
 import { createInstance } from '../../engine/instance.ts';
 import { loadBundle } from '../../engine/load-bundle.ts';
