@@ -5,7 +5,7 @@ import type { SallyportError } from '../contracts/errors.ts';
 import { isTerminal } from '../contracts/run.ts';
 import type { RunSpending } from './enforce/spending.ts';
 import type { StopReason } from './enforce/permit.ts';
-import { ended, outOfTime, standing, staleEpoch } from './identify/rules.ts';
+import { outOfTime, standing, staleEpoch } from './identify/rules.ts';
 
 /** A run as this worker knows it, with the permits that are live. */
 export class LiveRun {
@@ -36,7 +36,9 @@ export class LiveRun {
     this.#tokenSha256 = Buffer.from(snapshot.token_sha256, 'hex');
     this.#allowAddresses = rangesOf(snapshot);
     this.spending.update(snapshot.epoch);
-    if (isTerminal(snapshot.state)) this.stop(ended());
+    // A deadline that has passed is told by its own timer.
+    const problem = standing(snapshot, Number.NEGATIVE_INFINITY);
+    if (problem !== undefined) this.stop(problem);
     else if (snapshot.epoch !== before.epoch) this.stop(staleEpoch());
   }
 

@@ -61,10 +61,12 @@ export class Synchroniser {
   handle(message: StreamMessage): void {
     const { runs, clock } = this.#options;
     this.#heardAt = clock.monotonic();
-    this.#watch();
     switch (message.type) {
       case 'hello':
         this.#maxAgeMs = message.snapshot_max_age_ms;
+        this.#expiry?.cancel();
+        this.#expiry = undefined;
+        this.#watch();
         this.#named = new Set();
         this.#acknowledged = -1;
         if (this.#incarnation !== undefined && this.#incarnation !== message.incarnation) this.#options.reincarnated();
@@ -137,11 +139,12 @@ export class Synchroniser {
 
   /** Ends what is open once the snapshot is too old; one timer that is moved on only when it fires. */
   #watch(): void {
-    this.#expiry ??= this.#options.clock.setTimeout(() => {
+    const due = this.#heardAt! + this.#maxAgeMs - this.#options.clock.monotonic() + 1;
+    this.#expiry = this.#options.clock.setTimeout(() => {
       this.#expiry = undefined;
       const problem = this.expired();
       if (problem !== undefined) this.#options.runs.stopAll(problem);
-      else this.#watch();
-    }, this.#heardAt! + this.#maxAgeMs - this.#options.clock.monotonic() + 1, { background: true });
+      this.#watch();
+    }, due > 0 ? due : this.#maxAgeMs, { background: true });
   }
 }

@@ -60,6 +60,8 @@ export class RunSpending {
   #retry: Timer | undefined;
   #retryMs = firstRetryMs;
   #closed: SallyportError | undefined;
+  /** A draw is under way and someone has waited for it in vain: until it is answered nobody else need wait. */
+  #silent = false;
 
   constructor(options: SpendingOptions, epoch: number) {
     this.#options = options;
@@ -139,13 +141,15 @@ export class RunSpending {
     const state = this.#meters[meter];
     if (this.#closed !== undefined) return Promise.resolve(this.#closed);
     if (this.#options.clock.monotonic() - state.exhaustedAt < exhaustedMs) return Promise.resolve(exhausted(meter, state.limit));
+    if (this.#silent) return Promise.resolve(unanswered(meter));
     if (state.waiters.length >= waitersMax) return Promise.resolve(new SallyportError('overloaded', `More than ${waitersMax} requests of this run wait for its budget.`, { retry_after: 1 }));
     return new Promise((resolve) => {
       const waiter: Waiter = {
         units, takes, resolve,
         timer: this.#options.clock.setTimeout(() => {
+          this.#silent = true;
           state.waiters = state.waiters.filter((other) => other !== waiter);
-          resolve(new SallyportError('control_plane_unreachable', `The control plane did not say within ${waitMs / 1000} s whether the budget has more ${meter}.`, { retry_after: 1 }));
+          resolve(unanswered(meter));
         }, waitMs),
       };
       state.waiters.push(waiter);
@@ -187,6 +191,7 @@ export class RunSpending {
     } catch (error) {
       if (error instanceof SallyportError && error.entry.status < 500) {
         this.#drawing = undefined;
+        this.#silent = false;
         for (const meter of spendableMeters) if (drawing.wanted[meter] !== undefined) this.#refuse(meter, error);
         return;
       }
@@ -199,6 +204,7 @@ export class RunSpending {
     }
     this.#retryMs = firstRetryMs;
     this.#drawing = undefined;
+    this.#silent = false;
     for (const meter of spendableMeters) if (drawing.wanted[meter] !== undefined) this.#granted(meter, drawing.wanted[meter], answer);
     if (this.#closed === undefined) {
       if (spendableMeters.some((meter) => this.#meters[meter].waiters.length > 0)) this.#start();
@@ -251,6 +257,10 @@ function fresh(meter: SpendableMeter): MeterState {
     held: 0, low: 0, slice: smallestSlice[meter], drawnAt: Number.NEGATIVE_INFINITY, exhaustedAt: Number.NEGATIVE_INFINITY,
     remaining: 0, limit: null, waiters: [],
   };
+}
+
+function unanswered(meter: SpendableMeter): SallyportError {
+  return new SallyportError('control_plane_unreachable', `The control plane has not said for ${waitMs / 1000} s whether the budget has more ${meter}.`, { retry_after: 1 });
 }
 
 function exhausted(meter: SpendableMeter, limit: number | null): SallyportError {

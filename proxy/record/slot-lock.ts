@@ -6,7 +6,7 @@ export interface SlotLock {
   release(): void;
 }
 
-const waitMs = 10_000;
+const usualWaitMs = 10_000;
 const retryMs = 25;
 /** SQLITE_BUSY, https://sqlite.org/rescode.html */
 const busy = 5;
@@ -16,7 +16,7 @@ const busy = 5;
  * with the process. Two workers on one slot would recover each other's open journal. A worker whose supervisor died needs a
  * moment to end, so this waits up to 10 s, then throws `data_folder_in_use`.
  */
-export async function lockSlot(file: string): Promise<SlotLock> {
+export async function lockSlot(file: string, waitMs: number = usualWaitMs): Promise<SlotLock> {
   const deadline = performance.now() + waitMs;
   const database = new DatabaseSync(file);
   for (;;) {

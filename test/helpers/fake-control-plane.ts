@@ -46,6 +46,8 @@ export class FakeControlPlane {
   /** Answers allowances late, by this promise. */
   holdDraws: Promise<unknown> | undefined;
   incarnation = 'inc-1';
+  /** What the next `hello` says. */
+  snapshotMaxAgeMs = 300_000;
   readonly #bundle: { readonly revision: string; readonly packed: string };
   readonly #server: Server;
   readonly #streams = new Set<ServerResponse>();
@@ -167,7 +169,7 @@ export class FakeControlPlane {
   #stream(response: ServerResponse): void {
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });
     const write = (message: StreamMessage): void => void response.write(`${JSON.stringify(message)}\n`);
-    write({ type: 'hello', protocol: 1, incarnation: this.incarnation, snapshot_max_age_ms: 300_000, revision: this.revision });
+    write({ type: 'hello', protocol: 1, incarnation: this.incarnation, snapshot_max_age_ms: this.snapshotMaxAgeMs, revision: this.revision });
     for (const { snapshot } of this.#runs.values()) if (!['Done', 'Failed', 'Cancelled'].includes(snapshot.state)) write({ type: 'run', version: this.#version, run: snapshot });
     write({ type: 'synced', version: this.#version });
     this.#streams.add(response);

@@ -144,6 +144,10 @@ test('a control plane that stays away is told apart from a budget that is used u
   await until('the failed draw', () => setup.clock.waiting === 2);
   setup.clock.advance(5000);
   t.is(codeOf(await waiting), 'control_plane_unreachable');
+  t.is(codeOf(await setup.spending.reserveRequest()), 'control_plane_unreachable', 'the next one need not wait');
+  setup.fail = undefined;
+  setup.spending.wake();
+  await until('units again', async () => await setup.spending.reserveRequest() === undefined);
 });
 
 test('the queue of those who wait is bounded', async (t) => {
