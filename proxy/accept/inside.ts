@@ -28,7 +28,7 @@ export function recogniseFirstBytes(bytes: Buffer): First {
   if (text.startsWith('PRI * HTTP/2.0\r\n')) return 'http2';
   if (!/^[A-Z]/.test(text)) return 'unknown';
   if (/^[A-Z-]+ \S/.test(text) && !'PRI * HTTP/2.0\r\n'.startsWith(text)) return 'http';
-  return bytes.length < enough && /^[A-Z-]+( .*)?$/.test(text) ? 'more' : 'unknown';
+  return bytes.length < enough && /^[A-Z-]+( [^]*)?$/.test(text) ? 'more' : 'unknown';
 }
 
 /**

@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { bodyReader, chunkEnd, chunkStart, lastChunk, type BodyReader } from '../../../proxy/wire/body.ts';
 import type { ResponseFraming } from '../../../proxy/exchange.ts';
 

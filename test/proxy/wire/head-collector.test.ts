@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { HeadCollector } from '../../../proxy/wire/head-collector.ts';
 
 const head = 'GET / HTTP/1.1\r\nHost: a\r\nX: \r\n\r\n';

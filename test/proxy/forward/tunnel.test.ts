@@ -1,0 +1,197 @@
+import { createHash, randomBytes } from 'node:crypto';
+import test, { type ExecutionContext } from 'ava';
+import { until } from '../../helpers/wait.ts';
+import { heldBytes, startOrigin, startWireProxy, TestBudget, type Origin, type Peer, type WireProxy, type WireProxyOptions } from '../wire-world.ts';
+
+const opened = 'HTTP/1.1 200 Connection Established\r\n\r\n';
+
+async function tunnel(t: ExecutionContext, options: WireProxyOptions = {}, first: string = ''): Promise<{ readonly client: Peer; readonly origin: Origin; readonly peer: Peer; readonly proxy: WireProxy }> {
+  const origin = await startOrigin(t);
+  const proxy = await startWireProxy(t, options);
+  const client = await proxy.connect();
+  client.send(`CONNECT a.test:${origin.port} HTTP/1.1\r\nHost: a.test:${origin.port}\r\n\r\n${first}`);
+  const peer = await origin.peer(0);
+  await client.hears('\r\n\r\n');
+  t.is(client.text, opened);
+  client.forget();
+  return { client, origin, peer, proxy };
+}
+
+test('bytes go both ways, those behind the CONNECT first', async (t) => {
+  const { client, peer, proxy } = await tunnel(t, {}, 'early');
+  await peer.hears('early');
+  client.send(' more');
+  await peer.hears('early more');
+  peer.send('answer');
+  await client.hears('answer');
+  client.socket.end();
+  await peer.ends();
+  peer.socket.end();
+  await client.ends();
+  t.like(await proxy.outcome(0), { kind: 'completed', status: undefined, address: '127.0.0.1', bytes_out: 10, bytes_in: 6, code: undefined });
+});
+
+test('CONNECT of HTTP/1.0 works, and servers that speak first are heard', async (t) => {
+  const origin = await startOrigin(t, (peer) => peer.send('220 ready\r\n'));
+  const proxy = await startWireProxy(t);
+  const client = await proxy.connect();
+  client.send(`CONNECT a.test:${origin.port} HTTP/1.0\r\n\r\n`);
+  await client.hears('220 ready\r\n');
+  t.is(client.text, `${opened}220 ready\r\n`);
+});
+
+test('each direction is closed by itself', async (t) => {
+  const { client, peer, proxy } = await tunnel(t);
+  client.send('question');
+  client.socket.end();
+  await peer.hears('question');
+  await peer.ends();
+  peer.send('late answer');
+  await client.hears('late answer');
+  t.false(client.ended);
+  peer.socket.end();
+  await client.ends();
+  t.like(await proxy.outcome(0), { kind: 'completed', bytes_out: 8, bytes_in: 11 });
+
+  const other = await tunnel(t);
+  other.peer.send('greeting');
+  other.peer.socket.end();
+  await other.client.ends();
+  t.is(other.client.text, 'greeting');
+  other.client.send('still here');
+  await other.peer.hears('still here');
+  other.client.socket.end();
+  await other.peer.ends();
+  t.like(await other.proxy.outcome(0), { kind: 'completed', bytes_out: 10, bytes_in: 8 });
+});
+
+test('tunnels are cut to the byte in each direction, and what was paid for arrives', async (t) => {
+  for (const meter of ['bytes_in', 'bytes_out'] as const) {
+    const budget = new TestBudget({ [meter]: 1000 });
+    const { client, peer, proxy } = await tunnel(t, { permit: () => ({ spending: budget }) });
+    const [from, to] = meter === 'bytes_in' ? [peer, client] : [client, peer];
+    const data = randomBytes(5000);
+    from.send(data.subarray(0, 600));
+    await until('the first bytes', () => to.bytes.length === 600);
+    from.send(data.subarray(600));
+    await to.ends();
+    t.deepEqual(to.bytes, data.subarray(0, 1000));
+    await until('the end of the other side', () => from.ended || from.closed);
+    t.like(await proxy.outcome(0), { kind: 'cut', code: 'budget_exhausted', meter, [meter]: 1000 });
+  }
+});
+
+test('a tunnel waits for budget and goes on', async (t) => {
+  const budget = new TestBudget({ bytes_in: 10 }, true);
+  const { client, peer } = await tunnel(t, { permit: () => ({ spending: budget }) });
+  peer.send('0123456789abcdef');
+  peer.socket.end();
+  await until('the question', () => budget.asked.length > 0);
+  await client.hears('0123456789');
+  t.is(client.text, '0123456789');
+  budget.grant('bytes_in', 100);
+  await client.ends();
+  t.is(client.text, '0123456789abcdef');
+});
+
+test('a permit that is stopped closes both sides at once', async (t) => {
+  const stop = new AbortController();
+  const { client, peer, proxy } = await tunnel(t, { permit: () => ({ stop: stop.signal }) });
+  client.send('x');
+  await peer.hears('x');
+  const began = performance.now();
+  stop.abort({ code: 'run_ended', detail: 'Cancelled.' });
+  await client.ends();
+  await peer.ends();
+  t.true(performance.now() - began < 500);
+  t.like(await proxy.outcome(0), { kind: 'cut', code: 'run_ended', bytes_out: 1 });
+});
+
+test('what can\'t be dialled or is no longer valid is refused in HTTP, and the connection stays', async (t) => {
+  const origin = await startOrigin(t);
+  const fields = [{}, { stillValid: () => false }];
+  const proxy = await startWireProxy(t, { permit: () => fields.shift() ?? {} });
+  const client = await proxy.connect();
+  client.send('CONNECT a.test:1 HTTP/1.1\r\nHost: a.test:1\r\n\r\n');
+  await client.hears(/HTTP\/1\.1 502 [^]*"code": "upstream_refused"/);
+  client.send(`CONNECT a.test:${origin.port} HTTP/1.1\r\nHost: a.test\r\n\r\n`);
+  await client.hears(/HTTP\/1\.1 403 [^]*"code": "run_ended"/);
+  t.deepEqual(proxy.outcomes.map(({ kind, code }) => ({ kind, code })), [{ kind: 'failed', code: 'upstream_refused' }, { kind: 'cut', code: 'run_ended' }]);
+  t.true(origin.peers.every((peer) => peer.text === ''));
+});
+
+test('a side that resets takes the other one along', async (t) => {
+  const one = await tunnel(t);
+  one.client.socket.resetAndDestroy();
+  await until('the end at the origin', () => one.peer.closed || one.peer.ended);
+  t.like(await one.proxy.outcome(0), { kind: 'failed', code: 'client_gone' });
+  const other = await tunnel(t);
+  other.peer.socket.resetAndDestroy();
+  await until('the end at the client', () => other.client.closed || other.client.ended);
+  t.like(await other.proxy.outcome(0), { kind: 'failed', code: 'upstream_reset' });
+});
+
+test('a client that goes away while its tunnel is dialled leaves nothing behind', async (t) => {
+  let release: (() => void) | undefined;
+  const origin = await startOrigin(t);
+  const proxy = await startWireProxy(t, { permit: async (exchange) => { await new Promise<void>((resolve) => { release = resolve; exchange.gone.addEventListener('abort', () => resolve()); }); return {}; } });
+  const client = await proxy.connect();
+  client.send(`CONNECT a.test:${origin.port} HTTP/1.1\r\nHost: a\r\n\r\n`);
+  await until('the request', () => release !== undefined);
+  client.socket.destroy();
+  t.like(await proxy.outcome(0), { kind: 'failed', code: 'client_gone' });
+  t.is(origin.peers.length, 0);
+});
+
+test('a silent tunnel is closed after its time, one with bytes is not', async (t) => {
+  const { client, peer, proxy } = await tunnel(t, { forward: { tunnel_idle_ms: 1000 } });
+  for (let count = 0; count < 15; count++) {
+    client.forget();
+    peer.send('.');
+    await client.hears('.');
+    await new Promise((resolve) => { setTimeout(resolve, 100); });
+  }
+  t.is(proxy.outcomes.length, 0);
+  await client.ends();
+  await peer.ends();
+  t.like(await proxy.outcome(0), { kind: 'failed', code: 'upstream_timeout', bytes_in: 15 });
+});
+
+for (const direction of ['down', 'up'] as const) {
+  test(`30 MB ${direction} come unchanged, in little memory when the reader stops`, async (t) => {
+    const { client, peer, proxy } = await tunnel(t);
+    const [from, to] = direction === 'down' ? [peer, client] : [client, peer];
+    const data = randomBytes(1024 * 1024);
+    const rounds = 30;
+    const sum = createHash('sha256');
+    to.socket.removeAllListeners('data');
+    let got = 0;
+    to.socket.pause();
+    let offset = 0;
+    const total = data.length * rounds;
+    const pump = (): void => {
+      while (offset < total) {
+        // Pieces of every size, so that reads begin and end anywhere.
+        const piece = data.subarray(offset % data.length, Math.min(data.length, offset % data.length + 1 + (offset * 7919) % 70_000));
+        offset += piece.length;
+        if (!from.socket.write(piece)) return;
+      }
+      from.socket.end();
+    };
+    from.socket.on('drain', pump);
+    const before = heldBytes();
+    pump();
+    let last = -1;
+    await until('the sender to be held up', async () => { const same = last === offset; last = offset; await new Promise((resolve) => { setTimeout(resolve, 100); }); return same; });
+    t.true(offset < total);
+    t.true(heldBytes() - before < 2 * 1024 * 1024);
+    to.socket.on('data', (bytes: Buffer) => { got += bytes.length; sum.update(bytes); });
+    to.socket.resume();
+    await until('all bytes', () => got === total && (to.ended || to.closed), 60_000);
+    const expected = createHash('sha256');
+    for (let round = 0; round < rounds; round++) expected.update(data);
+    t.is(sum.digest('hex'), expected.digest('hex'));
+    to.socket.end();
+    t.like(await proxy.outcome(0), { kind: 'completed', [direction === 'down' ? 'bytes_in' : 'bytes_out']: total });
+  });
+}
