@@ -105,8 +105,8 @@ const packages: Readonly<Record<string, { readonly where: RegExp; readonly files
   kysely: { where: /^control-plane\// },
   koa: { where: /^control-plane\/(?:http\/|[^/]+\.ts$|[^/]+\/routes\.ts$)/ },
   '@koa/router': { where: /^control-plane\/(?:http\/|[^/]+\.ts$|[^/]+\/routes\.ts$)/ },
-  // Also where bytes from outside a process are read: the API's edge, the worker's own disk.
-  zod: { where: /^(?:contracts\/|control-plane\/(?:http\/|[^/]+\/routes\.ts$)|proxy\/record\/|.*\/config\.ts$)/ },
+  // Also where bytes from outside a process are read: the API's edge, the worker's own disk, policy folders.
+  zod: { where: /^(?:contracts\/|engine\/|control-plane\/(?:http\/|[^/]+\/routes\.ts$)|proxy\/record\/|.*\/config\.ts$)/ },
   commander: { where: /^cli\// },
   pino: { where: /^(?:.*\/main\.ts$|.*\/log\.ts$)/ },
   ava: { where: /^test\// },

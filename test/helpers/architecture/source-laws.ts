@@ -15,9 +15,9 @@ const lengthLaw: Law = {
 };
 
 const environmentLaw: Law = {
-  title: 'the environment is read only in config.ts and main.ts, in tests and benchmarks',
+  title: 'of what ships, only config.ts and main.ts read the environment',
   breaches: (files) => files
-    .filter((file) => isCode(file) && !/(?:^|\/)(?:config|main)\.ts$|^(?:test|bench|bin)\//.test(file.path))
+    .filter((file) => isCode(file) && !/(?:^|\/)(?:config|main)\.ts$|^(?:test|bench|demo|bin)\//.test(file.path))
     .filter((file) => /\bprocess\s*(?:\.|\[\s*['"])env\b/.test(withoutComments(file.text)) || namesTaken(file, 'node:process').some((name) => /^env\b/.test(name)))
     .map(({ path }) => `${path} reads the environment`),
   broken: [
@@ -96,17 +96,19 @@ const nameLaw: Law = {
 const mirrorsNothing = /^test\/(?:end-to-end|advisories|clients|fixtures|helpers|sandbox\/escapes)\/|^test\/architecture\.test\.ts$/;
 
 const mirrorLaw: Law = {
-  title: 'each test mirrors a source file or folder',
+  title: "tests mirror the sources: each lies where its source's folder is, or names the folder",
   breaches: (files) => {
-    const paths = new Set(files.map(({ path }) => path));
-    const isThere = (stem: string): boolean => ['.ts', '.cjs', '.sh', ''].some((extension) => paths.has(stem + extension))
-      || files.some(({ path }) => path.startsWith(`${stem}/`));
-    return [...paths]
+    const folders = new Set(files.flatMap(({ path }) => path.split('/').map((_part, index, parts) => parts.slice(0, index).join('/'))));
+    return files
+      .map(({ path }) => path)
       .filter((path) => path.startsWith('test/') && path.endsWith('.test.ts') && !mirrorsNothing.test(path))
-      .filter((path) => !isThere(path.slice('test/'.length, -'.test.ts'.length)))
-      .map((path) => `${path}: there is no ${path.slice('test/'.length, -'.test.ts'.length)}.ts`);
+      .filter((path) => {
+        const mirrored = path.slice('test/'.length, -'.test.ts'.length);
+        return !folders.has(mirrored) && (!mirrored.includes('/') || !folders.has(mirrored.slice(0, mirrored.lastIndexOf('/'))));
+      })
+      .map((path) => `${path} mirrors no folder`);
   },
-  broken: [made('test/proxy/gone.test.ts', '')],
+  broken: [made('test/proxy/gone.test.ts', ''), made('test/loose.test.ts', '')],
 };
 
 /** Good enough for looking for words: block comments and whole-line comments. */
