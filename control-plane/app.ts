@@ -1,4 +1,5 @@
 import Koa from 'koa';
+import { toSallyportError } from '../contracts/errors.ts';
 import { auditRoutes } from './audit/routes.ts';
 import type { Sealer } from './audit/sealer.ts';
 import { authentication } from './http/authentication.ts';
@@ -17,6 +18,8 @@ import type { Services } from './services.ts';
 /** The steps of a request, in order. */
 export function createApp(services: Services, hub: Hub, sealer: Sealer): Koa<State> {
   const app = new Koa<State>();
+  // What comes here was not thrown by a step: a client that left before its answer was written is no fault of ours.
+  app.on('error', (error: NodeJS.ErrnoException) => { if (error.syscall === undefined) services.onFault(toSallyportError(error), 'http'); });
   app.use(requestIds(services.clock));
   app.use(problems(services.onFault));
   app.use(boundedLoad());

@@ -3,8 +3,15 @@ import { SallyportError } from '../../contracts/errors.ts';
 /** Seconds that a client is told to wait. */
 const retryAfter = 1;
 
-/** System errors of a connection that could not be had or broke. */
-const connectionErrors = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ENOENT', 'ETIMEDOUT', 'EHOSTUNREACH', 'ENETUNREACH', 'ENOTFOUND', 'EAI_AGAIN', 'EACCES']);
+/**
+ * System errors of a connection that could not be had or broke. The call tells them from a file that is missing; a client of ours that
+ * goes away in the middle of its request is an ECONNRESET of no call at all.
+ */
+function meansBrokenConnection(error: unknown): boolean {
+  const { code, syscall } = (error ?? {}) as { readonly code?: unknown; readonly syscall?: unknown };
+  if (syscall === 'connect' || syscall === 'getaddrinfo') return true;
+  return (code === 'ECONNRESET' || code === 'EPIPE' || code === 'ETIMEDOUT') && (syscall === 'read' || syscall === 'write');
+}
 
 /** pg says these without a code. */
 const connectionMessages = /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|timeout expired)/;
@@ -38,7 +45,7 @@ export function toDatabaseError(error: unknown): unknown {
   if (error instanceof SallyportError) return error;
   const inner = error instanceof AggregateError ? (error.errors as unknown[])[0] : error;
   const message = inner instanceof Error ? inner.message : String(inner);
-  const unavailable = meansUnavailable(codeOf(inner)) || connectionErrors.has(codeOf(inner)) || connectionMessages.test(message);
+  const unavailable = meansUnavailable(codeOf(inner)) || meansBrokenConnection(inner) || connectionMessages.test(message);
   if (!unavailable) return error;
   return new SallyportError('database_unavailable', `The database cannot be reached: ${message || codeOf(inner)}.`, { cause: error, retry_after: retryAfter });
 }

@@ -16,14 +16,7 @@ interface WithRequest {
 export async function readBody({ req }: WithRequest, limit: number): Promise<Buffer> {
   const declared = Number(req.headers['content-length'] ?? 0);
   if (declared > limit) throw tooLarge(limit);
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of req as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > limit) throw tooLarge(limit);
-    chunks.push(chunk);
-  }
-  const raw = Buffer.concat(chunks, length);
+  const raw = await collect(req, limit);
   const encoding = req.headers['content-encoding'] ?? 'identity';
   if (encoding === 'identity') return raw;
   if (encoding !== 'gzip') throw new SallyportError('not_supported', `Content-Encoding ${encoding} is not supported; send gzip or none.`);
@@ -33,6 +26,22 @@ export async function readBody({ req }: WithRequest, limit: number): Promise<Buf
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge(limit);
     throw new SallyportError('bad_request', 'The body is not valid gzip.', { cause: error });
   }
+}
+
+async function collect(req: IncomingMessage, limit: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of req as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length > limit) throw tooLarge(limit);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof SallyportError) throw error;
+    throw new SallyportError('bad_request', 'The request broke off.', { cause: error });
+  }
+  return Buffer.concat(chunks, length);
 }
 
 function tooLarge(limit: number): SallyportError {

@@ -14,7 +14,7 @@ import { selectState, setConnectedUntil, upsertProxy } from './store.ts';
 const maxWaitingBytes = 4 * 1024 * 1024;
 /** Another replica's changes arrive by this, should its hint be lost. */
 const pollMs = 1_000;
-const batch = 1_000;
+const batch = 100;
 /** A proxy counts as connected for this long after its replica last said so. */
 const connectionMs = 3 * heartbeatMs;
 

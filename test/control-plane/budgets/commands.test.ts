@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { sql } from 'kysely';
 import type { Draw } from '../../../contracts/data-plane.ts';
 import { newId } from '../../../contracts/ids.ts';

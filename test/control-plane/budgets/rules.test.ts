@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { spendableMeters } from '../../../contracts/budget.ts';
 import { balanceRowsOf, recover, settle, sumMovements, thresholdsReached, toBalances } from '../../../control-plane/budgets/rules.ts';
 

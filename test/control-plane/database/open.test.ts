@@ -78,7 +78,7 @@ test('a database folder is opened by one process, and is free once that was kill
   const child = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(child, 'exit');
   t.teardown(() => child.kill('SIGKILL'));
-  await within('the child to open the database', once(child.stdout, 'data'));
+  await within('the child to open the database', once(child.stdout, 'data'), 60_000);
   const opening = openDatabase({ folder }, systemClock);
   const early = await Promise.race([opening, new Promise<'waits'>((resolve) => { setTimeout(resolve, 300, 'waits'); })]);
   t.is(early, 'waits');
