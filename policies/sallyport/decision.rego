@@ -120,7 +120,11 @@ _obligations := [] if {
 	[{"type": "intercept", "rule": "core.look_inside", "params": {}} | input.act == "connect"; not _tunnel_is_settled],
 ])
 
-_gives(duty) if duty.type in {"passthrough", "inject_secret", "rewrite_path"}
+_gives(duty) if duty.type == "passthrough"
+
+_gives(duty) if duty.type == "inject_secret"
+
+_gives(duty) if duty.type == "rewrite_path"
 
 _stands(duty) if {
 	some permission in _permissions

@@ -97,6 +97,11 @@ _types(decision) := {obligation.type | some obligation in decision.obligations}
 _duties := {
 	"what restricts is kept": {"act": "request", "duties": {_limit}, "types": {"limit"}},
 	"what gives is kept from a rule that allowed": {"act": "request", "duties": {_secret("run.yes", "a")}, "types": {"inject_secret"}},
+	"a path is rewritten for a rule that allowed": {
+		"act": "request",
+		"duties": {{"type": "rewrite_path", "rule": "run.yes", "params": {"path": "/x"}}},
+		"types": {"rewrite_path"},
+	},
 	"what gives is dropped from another": {"act": "request", "duties": {_secret("run.other", "a")}, "types": set()},
 	"a tunnel is looked into": {"act": "connect", "duties": set(), "types": {"intercept"}},
 	"a tunnel passes": {"act": "connect", "duties": {_passthrough("run.yes")}, "types": {"passthrough"}},
