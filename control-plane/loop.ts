@@ -17,16 +17,28 @@ export interface LoopPlan {
   readonly round: () => Promise<void>;
 }
 
+/** An error that goes on is told again after this many milliseconds, so that an outage does not fill the log. */
+const againMs = 60_000;
+
 /** Runs `round` again and again, never twice at a time, the first time at once. A round that fails is told and tried again in the next. */
 export function startLoop(services: Services, plan: LoopPlan): Loop {
   const stopping = new AbortController();
+  let told: { readonly message: string; readonly at: number } | undefined;
+  const tell = (thrown: unknown): void => {
+    const error = toSallyportError(toDatabaseError(thrown));
+    const now = services.clock.monotonic();
+    if (told?.message === error.message && now - told.at < againMs) return;
+    told = { message: error.message, at: now };
+    services.onFault(error, `loop ${plan.name}`);
+  };
   const run = async (): Promise<void> => {
     while (!stopping.signal.aborted) {
       const next = services.signals.next(plan.on ?? [], services.clock, plan.every, stopping.signal);
       try {
         await plan.round();
+        told = undefined;
       } catch (error) {
-        services.onFault(toSallyportError(toDatabaseError(error)), `loop ${plan.name}`);
+        tell(error);
         // A signal that came meanwhile would fail the same way, so only time calls for the next round.
         next.cancel();
         await services.signals.next([], services.clock, plan.every, stopping.signal).over;
