@@ -17,6 +17,8 @@ export interface CallOptions {
   /** Milliseconds without a sign of life after which the call is given up. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** The same key with the same body is the same write, however often it is sent. */
+  readonly idempotencyKey?: string;
 }
 
 export interface StreamEvent {
@@ -62,6 +64,7 @@ function client(target: string, start: Start): ApiClient {
     const outgoing = start(method, path, {
       accept: 'application/json',
       ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': body.length }),
+      ...(options.idempotencyKey !== undefined && { 'idempotency-key': options.idempotencyKey }),
     });
     const abort = (): void => { outgoing.destroy(new Error('cancelled')); };
     options.signal?.addEventListener('abort', abort, { once: true });

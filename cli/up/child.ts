@@ -5,10 +5,9 @@ import { SallyportError } from '../../contracts/errors.ts';
 import { fromProblem } from '../api-client.ts';
 import type { ChildMessage, ConfigurationMessage, ReadyReport } from './messages.ts';
 
-/** Back-off between restarts: doubles from the first to the second; a child that lived for the third starts anew. Milliseconds. */
+/** Milliseconds between restarts: doubles from the first to the second while the child dies before it is ready. */
 const firstBackOff = 100;
 const longestBackOff = 5000;
-const healthyAfter = 30_000;
 /** A first start makes a database. */
 const startWithin = 60_000;
 /** For a last segment to be written and shipped. */
@@ -115,13 +114,14 @@ export class Child {
   }
 
   #watch(): void {
-    const since = this.#clock.monotonic();
     void this.#exited.then(() => {
       if (this.#stopping) return;
-      if (this.#clock.monotonic() - since > healthyAfter) this.#backOff = firstBackOff;
       this.#restart = this.#clock.setTimeout(() => {
         this.#launch().then(
-          () => this.#say('was restarted'),
+          () => {
+            this.#backOff = firstBackOff;
+            this.#say('was restarted');
+          },
           (error: unknown) => this.#say(`could not be restarted: ${error instanceof Error ? error.message : String(error)}`),
         );
         this.#watch();

@@ -6,6 +6,7 @@ import { apiSocket, logFolder } from '../data-folder-paths.ts';
 import { localProblem } from '../failure.ts';
 import { parseListenAddress } from '../listen-address.ts';
 import { Child, type ChildDescription } from './child.ts';
+import { formatAddress } from './describe.ts';
 import { prepareDataFolder } from './data-folder.ts';
 import { takeFolderLock } from './folder-lock.ts';
 import { openLink } from './link-client.ts';
@@ -62,7 +63,8 @@ export async function startUp(options: UpOptions, clock: Clock): Promise<Up> {
 
   try {
     links = await serveLinks(options.dataFolder, { stop: () => wanted.resolve(), changed: () => idle.changed(links?.held ?? 0) });
-    const described = describeChildren(options, { logFile, log: (text) => log.write(text) });
+    const bound: Bound = {};
+    const described = describeChildren(options, bound, { logFile, log: (text) => log.write(text) });
     const controlPlane = new Child(described.controlPlane, clock);
     // Its code is loaded meanwhile; its configuration waits for where the control plane listens.
     const known = Promise.withResolvers<Addresses>();
@@ -74,6 +76,8 @@ export async function startUp(options: UpOptions, clock: Clock): Promise<Up> {
       return report;
     });
     const report = merge(await Promise.race([Promise.all([starting, worker.start()]), cancelled]));
+    bound.api = parseAddress(report.addresses['api']);
+    bound.listen = parseAddress(report.addresses['proxy']);
     links.tell({ type: 'ready', addresses: report.addresses });
     idle.changed(links.held);
     return { report, ended: wanted.promise.then(end), stop: () => wanted.resolve() };
@@ -84,12 +88,18 @@ export async function startUp(options: UpOptions, clock: Clock): Promise<Up> {
   }
 }
 
+/** What port 0 became: a child that is restarted listens where its clients know it. */
+interface Bound {
+  api?: ListenAddress | undefined;
+  listen?: ListenAddress | undefined;
+}
+
 interface Described {
   readonly controlPlane: ChildDescription;
   worker(controlPlane: Promise<Addresses>): ChildDescription;
 }
 
-function describeChildren(options: UpOptions, log: Pick<ChildDescription, 'log' | 'logFile'>): Described {
+function describeChildren(options: UpOptions, bound: Bound, log: Pick<ChildDescription, 'log' | 'logFile'>): Described {
   const token = `sp_px_${randomBytes(32).toString('base64url')}`;
   const common = { environment: options.childEnvironment, ...log };
   const api_socket = apiSocket(options.dataFolder);
@@ -101,7 +111,7 @@ function describeChildren(options: UpOptions, log: Pick<ChildDescription, 'log' 
       configuration: () => ({
         data_folder: options.dataFolder, api_socket, policies_folder: options.policiesFolder, data_plane_token: token,
         ...(options.databaseUrl !== undefined && { database_url: options.databaseUrl }),
-        ...(options.api !== undefined && { api_listen: options.api }),
+        ...(options.api !== undefined && { api_listen: bound.api ?? options.api }),
       }),
     },
     worker: (controlPlane) => ({
@@ -110,16 +120,17 @@ function describeChildren(options: UpOptions, log: Pick<ChildDescription, 'log' 
       script: new URL('../../proxy/main.ts', import.meta.url),
       configuration: async () => ({
         data_folder: options.dataFolder, slot: 0, control_plane: { socket_path: api_socket }, data_plane_token: token, durability: 'crash',
-        own_addresses: [options.listen, parseAddress((await controlPlane)['api'])].filter((address) => address !== undefined),
-        ...(options.listen !== undefined && { listen: options.listen }),
+        own_addresses: [bound.listen ?? options.listen, parseAddress((await controlPlane)['api'])].filter((address) => address !== undefined),
+        ...(options.listen !== undefined && { listen: bound.listen ?? options.listen }),
       }),
     }),
   };
 }
 
-/** `host:port` of a ready message. */
+/** Where a ready message says that something listens. */
 function parseAddress(value: unknown): ListenAddress | undefined {
-  const parsed = typeof value === 'string' ? parseListenAddress(value) : { mistake: 'absent' };
+  const text = formatAddress(value);
+  const parsed = text === undefined ? { mistake: 'absent' } : parseListenAddress(text);
   return 'mistake' in parsed ? undefined : parsed.value;
 }
 

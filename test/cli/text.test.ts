@@ -1,6 +1,6 @@
 import test from 'ava';
 import * as fc from 'fast-check';
-import { escapeText, formatBytes, formatDuration, table } from '../../cli/text.ts';
+import { escapeText, formatBytes, formatCount, formatDuration, table } from '../../cli/text.ts';
 
 const hostile: readonly [name: string, text: string, shown: string][] = [
   ['a colour', '\u001b[31mred', '\\x1b[31mred'],
@@ -19,6 +19,10 @@ test('whatever is escaped holds no control character, and is not much longer tha
     t.false(/[\p{Cc}\p{Cs}\p{Bidi_Control}\u2028\u2029]/u.test(shown));
     t.true(shown.length <= 606);
   }));
+});
+
+test('counts have a comma after each three digits', (t) => {
+  t.deepEqual([0, 999, 1000, 12_345, 1_234_567].map((count) => formatCount(count)), ['0', '999', '1,000', '12,345', '1,234,567']);
 });
 
 test('sizes and times are rounded for a person', (t) => {
