@@ -36,8 +36,10 @@ export function postgresDatabase(url: string): PostgresDatabase {
           statement_timeout: statementMs,
           idle_in_transaction_session_timeout: statementMs,
         });
-        // An idle connection that breaks is replaced by the pool; without a listener it would end the process.
+        // One that breaks is replaced by the pool. Without listeners it would end the process: an idle one by the pool's event, one that
+        // is taken but between two statements of a transaction by its own.
         pool.on('error', () => { /* The next query says what is wrong. */ });
+        pool.on('connect', (client) => { client.on('error', () => { /* As above. */ }); });
         return await Promise.resolve(pool);
       },
     }),
