@@ -45,7 +45,7 @@ export interface Decision {
   readonly obligations: readonly Obligation[];
 }
 
-export const decisionLimits = { reasons: 64, obligations: 32, message: 500, params: 16 } as const;
+const decisionLimits = { reasons: 64, obligations: 32, message: 500, params: 16 } as const;
 
 const effects: ReadonlySet<unknown> = new Set<Effect>(['allow', 'deny', 'require_approval']);
 const scopes: ReadonlySet<unknown> = new Set<ApprovalScope>(['request', 'host', 'run', 'session']);

@@ -133,7 +133,7 @@ export const policyInputLimits = {
 } as const;
 
 /** The only header names that reach policy: an agent that could choose keys could flood the evaluator's hash (2,000 names: 50 ms). */
-export const inputHeaders: ReadonlySet<string> = new Set([
+const inputHeaders: ReadonlySet<string> = new Set([
   'accept', 'content-encoding', 'git-protocol', 'if-match', 'if-none-match', 'origin', 'range', 'user-agent', 'x-http-method-override',
 ]);
 

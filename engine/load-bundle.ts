@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sha256Hex } from '../contracts/digest.ts';
 import { bundleBounds, bundleManifestSchema, revisionOf, type Bundle, type BundleManifest } from './bundle.ts';
-import { folderFault, readPolicyFolder, sourcesDigest, type PolicyFolder } from './policy-folder.ts';
+import { folderFault, readPolicyFolder, sourcesDigest } from './policy-folder.ts';
 
 export const bundleFiles = { wasm: 'bundle/policy.wasm', manifest: 'bundle/manifest.json' } as const;
 
@@ -25,20 +25,15 @@ async function readWasm(folder: string): Promise<Uint8Array<ArrayBuffer>> {
   }
 }
 
-/** The bundle of a folder that was read already. */
-export async function bundleOf(read: PolicyFolder): Promise<Bundle> {
-  const { folder, sources, data, golden } = read;
-  const manifest = await readManifest(folder);
-  const wasm = await readWasm(folder);
-  if (sha256Hex(wasm) !== manifest.wasm_sha256) throw folderFault(folder, `${bundleFiles.wasm} is not the one that ${bundleFiles.manifest} describes: run sallyport policy build`);
-  if (sourcesDigest(sources) !== manifest.sources_sha256) throw folderFault(folder, 'sources changed since the last build: run sallyport policy build');
-  return { revision: revisionOf(manifest, wasm, data), manifest, wasm, data, golden };
-}
-
 /**
  * What is in force: the built WASM with the packs' present data. Needs no compiler. Throws `policy_folder` when a source changed
  * since the last build, since what is enforced would not be what is written.
  */
 export async function loadBundle(folder: string): Promise<Bundle> {
-  return bundleOf(await readPolicyFolder(folder));
+  const { sources, data, golden } = await readPolicyFolder(folder);
+  const manifest = await readManifest(folder);
+  const wasm = await readWasm(folder);
+  if (sha256Hex(wasm) !== manifest.wasm_sha256) throw folderFault(folder, `${bundleFiles.wasm} is not the one that ${bundleFiles.manifest} describes: run sallyport policy build`);
+  if (sourcesDigest(sources) !== manifest.sources_sha256) throw folderFault(folder, 'sources changed since the last build: run sallyport policy build');
+  return { revision: revisionOf(manifest, wasm, data), manifest, wasm, data, golden };
 }

@@ -8,7 +8,7 @@ import type { Sources } from './compiler/protocol.ts';
 import { everydayDataFaults } from './everyday-data.ts';
 import { goldenCaseSchema, goldenSuiteSchema, type GoldenCase, type GoldenSuite } from './golden.ts';
 
-export const packSchema = z.strictObject({
+const packSchema = z.strictObject({
   title: z.string().min(1).max(200),
   /** Applies to every run; otherwise to those that list it. */
   always_on: z.boolean().default(false),

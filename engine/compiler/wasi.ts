@@ -14,7 +14,7 @@ const sleeper = new Int32Array(new SharedArrayBuffer(4));
 const keptDiagnostics = 8192;
 
 /** The module asked to end, which is what Go does after a panic that cannot be recovered. */
-export class ModuleExit extends Error {
+class ModuleExit extends Error {
   override readonly name = 'ModuleExit';
 }
 
