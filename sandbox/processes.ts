@@ -67,14 +67,22 @@ export function threadsOfUser(uid: number): number {
   }, 0);
 }
 
+/** By the kernel's own list (CONFIG_PROC_CHILDREN), or by looking through all processes where there is none. */
+function childrenOf(pid: number): readonly ProcessStat[] {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter((word) => word !== '').flatMap((word) => statOf(Number(word)) ?? []);
+  } catch {
+    return allProcesses().filter(({ parent }) => parent === pid);
+  }
+}
+
 /**
  * The jail's two processes before the agent runs: bwrap's pid 1 and the boot script, which becomes the agent. bwrap's own
  * process outside has pid 1 as its only child, and that has the script as its only child.
  */
 export function findJailProcesses(bubblewrap: number): { readonly init: ProcessName; readonly agent: ProcessName } | undefined {
-  const all = allProcesses();
   const onlyChild = (parent: number): ProcessStat | undefined => {
-    const children = all.filter((one) => one.parent === parent);
+    const children = childrenOf(parent);
     return children.length === 1 ? children[0] : undefined;
   };
   const init = onlyChild(bubblewrap);

@@ -7,6 +7,8 @@ import { descendantsOf } from '../processes.ts';
 const leastPauseMs = 250;
 /** Looking takes time of the agent's own processor: at most a twentieth. */
 const pausePerLook = 20;
+/** What the kernel holds of an empty file in a tmpfs, about. */
+const inodeBytes = 1024;
 /** Descriptors looked at in one process. */
 const mostDescriptors = 2000;
 
@@ -79,8 +81,8 @@ function collectMemfds(pid: number, found: Map<number, number>): void {
 
 function storedIn(path: string): number {
   try {
-    const { blocks, bfree, bsize } = statfsSync(path);
-    return (blocks - bfree) * bsize;
+    const { blocks, bfree, bsize, files, ffree } = statfsSync(path);
+    return (blocks - bfree) * bsize + (files - ffree) * inodeBytes;
   } catch {
     return 0;
   }

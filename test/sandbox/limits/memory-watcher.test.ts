@@ -10,17 +10,20 @@ const MiB = 1024 * 1024;
 
 /** Each holds 100 MiB, of which a naive sum of one process' own memory sees nothing or too little. */
 const hiding: readonly (readonly [title: string, script: string])[] = [
-  ["the agent's own", 'held = bytearray(os.urandom(1) * (100 << 20))'],
+  ["the agent's own", "held = bytearray(b'x') * (100 << 20)"],
   ['its children', `
+reading, writing = os.pipe()
 for _ in range(4):
     if os.fork() == 0:
-        held = bytearray(os.urandom(1) * (25 << 20)); print('child', flush=True); signal.pause()
-import time; time.sleep(0.5)`],
+        held = bytearray(b'x') * (25 << 20)
+        os.write(writing, b'x')
+        signal.pause()
+for _ in range(4): os.read(reading, 1)`],
   ['a file in memory', "fd = os.memfd_create('x'); [os.write(fd, b'x' * (10 << 20)) for _ in range(10)]"],
-  ['/tmp', "open('/tmp/f', 'wb').write(b'x' * (100 << 20))"],
-  ['home', "open('/home/agent/f', 'wb').write(b'x' * (100 << 20))"],
-  ['shared memory without a name', "import mmap; held = mmap.mmap(-1, 100 << 20); held.write(b'x' * (100 << 20))"],
-  ['a process that hides its mappings', 'libc.prctl(4, 0, 0, 0, 0); held = bytearray(os.urandom(1) * (100 << 20))'],
+  ['/tmp', "one = open('/tmp/f', 'wb'); [one.write(b'x' * (1 << 20)) for _ in range(100)]; one.close()"],
+  ['home', "one = open('/home/agent/f', 'wb'); [one.write(b'x' * (1 << 20)) for _ in range(100)]; one.close()"],
+  ['shared memory without a name', "import mmap; held = mmap.mmap(-1, 100 << 20); [held.write(b'x' * (1 << 20)) for _ in range(100)]"],
+  ['a process that hides its mappings', "libc.prctl(4, 0, 0, 0, 0); held = bytearray(b'x') * (100 << 20)"],
 ];
 
 for (const [title, script] of hiding) {
@@ -35,7 +38,7 @@ for (const [title, script] of hiding) {
 }
 
 test.serial('the watcher tells once that the limit is passed, and nothing after it was stopped', async (t) => {
-  const { jail } = await startTestJail(t, python("print('ready', flush=True); sys.stdin.readline(); held = bytearray(os.urandom(1) * (100 << 20)); signal.pause()"));
+  const { jail } = await startTestJail(t, python("print('ready', flush=True); sys.stdin.readline(); held = bytearray(b'x') * (100 << 20); signal.pause()"));
   await event('the agent', jail.stdout, 'data');
   const init = statOf(jail.facts.agent_pid)?.parent ?? 0;
   let told = 0;
