@@ -14,7 +14,7 @@ export function policyFlags(command: Command): Command {
     .option('--budget <meter=n,...>', 'requests, bytes_out, bytes_in, wall_clock; units as in 10MiB, 5m', collect)
     .option('--intercept', 'look into TLS (not supported yet)')
     .option('--no-intercept', 'do not look into TLS')
-    .option('--observe', 'record what would have happened (not supported yet)');
+    .option('--observe', 'let everything through but what core denies, and record what would have been refused');
 }
 
 export function policyOf(flags: PolicyFlags): PolicyOptions & { readonly ok: true } {

@@ -52,12 +52,11 @@ export function readPolicyOptions(flags: PolicyFlags): PolicyOptions {
 
   for (const name of budget.unenforced) missing.push(`--budget ${name}: nothing enforces this meter yet, so a limit on it would hold nobody.`);
   if (flags.intercept === true) missing.push('--intercept: TLS interception is not supported yet; allow a host by HOST:443:TUNNEL to let its bytes through unseen.');
-  if (flags.observe === true) missing.push('--observe is not supported yet.');
   if (wrong.length > 0) return { ok: false, code: 'usage', sentences: [...wrong, ...missing] };
   if (missing.length > 0) return { ok: false, code: 'not_supported', sentences: missing };
   return {
     ok: true,
-    policy: { packs: [...new Set(packs)], allow, allow_addresses: [...new Set(ranges)], resolve, params, mode: 'enforce', intercept: false },
+    policy: { packs: [...new Set(packs)], allow, allow_addresses: [...new Set(ranges)], resolve, params, mode: flags.observe === true ? 'observe' : 'enforce', intercept: false },
     budget: budget.amounts,
   };
 }

@@ -14,6 +14,8 @@ export interface EgressRow {
   /** A request that could not be decided was not sent either: it is a `deny`, and its code says which fault. */
   readonly effect: 'allow' | 'deny' | 'require_approval';
   readonly code: string | null;
+  /** In a run that observes: what it would have been. */
+  readonly observed: 'deny' | 'require_approval' | null;
   readonly rules: readonly string[];
   readonly status: number | null;
   readonly bytes_out: number;
@@ -32,6 +34,9 @@ export interface Exchange extends EgressRow {
   /** Nothing allowed it, as opposed to something forbidding it. */
   readonly byDefault: boolean;
 }
+
+/** The rule that speaks when no other does. */
+const defaultDeny = 'core.default_deny';
 
 /** The exchanges among a run's actions, oldest first. */
 export function exchangesOf(newestFirst: readonly RunAction[]): readonly Exchange[] {
@@ -58,6 +63,7 @@ function exchangeOf({ event, completion }: RunAction): Exchange {
     address: text(done['address']) ?? text(payload['address']) ?? null,
     effect: denied ? facts['effect'] === 'require_approval' ? 'require_approval' : 'deny' : 'allow',
     code: text(facts['code']) ?? text(doneFacts['code']) ?? null,
+    observed: observedOf(payload['observed']),
     rules: event.policy?.rules ?? [],
     status: number(done['status']) ?? null,
     bytes_out: number(spent['bytes_out']) ?? 0,
@@ -66,7 +72,7 @@ function exchangeOf({ event, completion }: RunAction): Exchange {
     detail: text(payload['detail']) ?? '',
     meter: text(doneFacts['meter']) ?? text(payload['meter']),
     target: text(payload['target']),
-    byDefault: payload['default'] === true,
+    byDefault: payload['default'] === true || (event.policy?.rules.includes(defaultDeny) ?? false),
   };
 }
 
@@ -76,4 +82,5 @@ export function egressRow({ detail: _detail, meter: _meter, target: _target, byD
 
 const text = (value: JsonValue | undefined): string | undefined => typeof value === 'string' ? value : undefined;
 const number = (value: JsonValue | undefined): number | undefined => typeof value === 'number' ? value : undefined;
+const observedOf = (value: JsonValue | undefined): EgressRow['observed'] => value === 'deny' || value === 'require_approval' ? value : null;
 const object = (value: JsonValue | undefined): JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value) ? value as JsonObject : {};

@@ -15,7 +15,8 @@ export function reportLines(report: RunReport, paint: Paint): readonly string[] 
   return [
     paint('bold', headline(report)),
     ...allowedLines(allowed, paint),
-    ...deniedLines(denied, report, paint),
+    ...deniedLines(denied, 'denied', report, paint),
+    ...deniedLines(allowed.filter(({ observed }) => observed !== null), 'would be', report, paint),
     ...budgetLines(report),
     ...noteLines(report, paint),
     ...chainLines(report, paint),
@@ -44,18 +45,19 @@ function allowedLines(exchanges: readonly Exchange[], paint: Paint): readonly st
   ];
 }
 
-function deniedLines(exchanges: readonly Exchange[], { run }: RunReport, paint: Paint): readonly string[] {
+/** Those that were refused, or, of a run that observes, those that would have been. */
+function deniedLines(exchanges: readonly Exchange[], title: 'denied' | 'would be', { run }: RunReport, paint: Paint): readonly string[] {
   if (exchanges.length === 0) return [];
   // One line for what one flag would allow.
   const groups = groupBy(exchanges, (row) => [row.code, row.act, row.method, row.host, row.port, row.detail, flagFor(row, run.policy) ?? row.path].join('\0'));
   return [
-    `  ${paint('red', 'denied')}    ${plural(exchanges.length, 'request')}`,
+    `  ${paint('red', title)}${title === 'denied' ? '    ' : '  denied '}${plural(exchanges.length, 'request')}`,
     ...groups.slice(0, mostGroups).flatMap((group) => {
       const [first] = group;
       const flag = flagFor(first, run.policy);
       const others = new Set(group.map(({ path }) => path)).size - 1;
       return [
-        `    ${times(group.length)} ${whatOf(first)}${others > 0 ? ` and ${plural(others, 'other path')}` : ''}  ${paint('red', escapeText(first.code ?? 'denied'))}`,
+        `    ${times(group.length)} ${whatOf(first)}${others > 0 ? ` and ${plural(others, 'other path')}` : ''}  ${paint('red', escapeText(first.code ?? first.observed ?? 'denied'))}`,
         ...(first.detail === '' ? [] : [`       ${escapeText(first.detail, 300)}`]),
         ...(flag === undefined ? [] : [`       to allow it: ${paint('bold', escapeText(flag, 2000))}`]),
       ];

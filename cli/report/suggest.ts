@@ -9,8 +9,8 @@ const budgetNames: Readonly<Record<string, string>> = { requests: 'requests', by
 export function flagFor(exchange: Exchange, policy: RunPolicy): string | undefined {
   if (exchange.host === '') return undefined;
   const place = `${bracketed(exchange.host)}:${exchange.port}`;
-  switch (exchange.code) {
-    case 'needs_interception': return `--allow ${place}:TUNNEL`;
+  switch (wouldBeCode(exchange)) {
+    case 'needs_interception': return exchange.act === 'connect' ? `--allow ${place}:TUNNEL` : undefined;
     case 'policy_denied': {
       // A rule that forbids stays, whatever the run allows.
       if (!exchange.byDefault) return undefined;
@@ -25,6 +25,11 @@ export function flagFor(exchange: Exchange, policy: RunPolicy): string | undefin
     }
     default: return undefined;
   }
+}
+
+/** What was let through to be observed would have been refused by default, or for want of an allowed tunnel. */
+function wouldBeCode({ code, observed, byDefault }: Exchange): string | null {
+  return observed !== 'deny' ? code : byDefault ? 'policy_denied' : 'needs_interception';
 }
 
 /** Host, port and method are allowed already, so it was the path. */

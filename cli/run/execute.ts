@@ -90,7 +90,14 @@ interface Surroundings {
 async function attend(jail: Jail, { link, line, interruption, watch: startWatch }: Surroundings): Promise<{ readonly end: JailEnd; readonly verdict: Verdict }> {
   const started = systemClock.monotonic();
   interruption.attach(jail);
-  const watch = startWatch((progress) => line.show(progressText(progress, systemClock.monotonic() - started)));
+  let latest: RunProgress | undefined;
+  const draw = (): void => { if (latest !== undefined) line.show(progressText(latest, systemClock.monotonic() - started)); };
+  const watch = startWatch((progress) => {
+    latest = progress;
+    draw();
+  });
+  // Time passes without news, too.
+  const ticking = setInterval(draw, 1000).unref();
   let elsewhere: string | undefined;
   let gone = false;
   void watch.terminal.then((progress) => {
@@ -103,6 +110,7 @@ async function attend(jail: Jail, { link, line, interruption, watch: startWatch 
   });
   const [end] = await Promise.all([jail.exited, passStdio(jail, line)]);
   watch.stop();
+  clearInterval(ticking);
   line.hide();
   const signal = interruption.signal();
   // What the proxy would record after its end has no way to be told any more.

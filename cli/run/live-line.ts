@@ -22,7 +22,7 @@ export function terminalLine(terminal: Writable & { readonly columns?: number })
   };
   return {
     show(next) {
-      text = next.slice(0, Math.max(20, (terminal.columns ?? 80) - 1));
+      text = next.slice(0, Math.max(20, (terminal.columns || 80) - 1));
       draw();
     },
     hide() {

@@ -68,7 +68,7 @@ test('all mistakes are reported together, each with its flag', (t) => {
   }
 });
 
-const unsupported: readonly PolicyFlags[] = [{ intercept: true }, { observe: true }, { budget: ['cost_usd=0.50'] }, { budget: ['llm_tokens=10'] }, { budget: ['steps=1'] }];
+const unsupported: readonly PolicyFlags[] = [{ intercept: true }, { budget: ['cost_usd=0.50'] }, { budget: ['llm_tokens=10'] }, { budget: ['steps=1'] }];
 for (const flags of unsupported) {
   test(`${JSON.stringify(flags)} is not supported yet, and said to be`, (t) => {
     const options = readPolicyOptions(flags);
@@ -87,4 +87,6 @@ test('good options are a policy that the control plane takes unchanged', (t) => 
   t.deepEqual(options.policy.params, { github: { org: 'acme', depth: 3, names: ['a'] } });
   t.deepEqual(options.policy.packs, ['github']);
   t.deepEqual(options.budget, { requests: 5 });
+  const observing = readPolicyOptions({ observe: true });
+  t.is(observing.ok && observing.policy.mode, 'observe');
 });

@@ -96,6 +96,13 @@ test('an exchange that was cut says by what', (t) => {
   t.regex(text(reportOf([allowed({}, { code: 'budget_exhausted', meter: 'bytes_in' })])), /ended by budget_exhausted/);
 });
 
+test('a run that observes says what would have been refused, and by which flag it would not', (t) => {
+  const action = allowed({ host: 'other.example', observed: 'deny' });
+  const shown = text(reportOf([allowed({}), { ...action, event: { ...action.event, policy: { revision: 'r', rules: ['core.default_deny'] } } }]));
+  t.regex(shown, /would be {2}denied 1 request$/m);
+  t.regex(shown, /to allow it: --allow other\.example:80:GET$/m);
+});
+
 test('text of the agent cannot write to the terminal', (t) => {
   const shown = text(reportOf([denied('policy_denied', { path: '/\u001b[2J\r', detail: 'x\u202ey' })], { notes: ['file \u0007'] }));
   // oxlint-disable-next-line no-control-regex
@@ -122,7 +129,7 @@ test('the document has the fields that api.md names', (t) => {
   t.deepEqual(document.budget['requests'], { limit: 20, used: 3 });
   t.deepEqual(document.chain, { size: 1234, root: 'ab'.repeat(32) });
   const [first, second] = document.egress;
-  t.deepEqual(Object.keys(first ?? {}), ['event_id', 'at', 'act', 'method', 'host', 'port', 'path', 'address', 'effect', 'code', 'rules', 'status', 'bytes_out', 'bytes_in', 'duration_ms']);
+  t.deepEqual(Object.keys(first ?? {}), ['event_id', 'at', 'act', 'method', 'host', 'port', 'path', 'address', 'effect', 'code', 'observed', 'rules', 'status', 'bytes_out', 'bytes_in', 'duration_ms']);
   t.like(first, { effect: 'allow', code: null, status: 200, bytes_out: 50, bytes_in: 100, address: '20.30.40.50', duration_ms: 7, rules: ['run.allow'] });
   t.like(second, { effect: 'deny', code: 'policy_denied', host: 'other.example', status: null, bytes_in: 0 });
 });
