@@ -7,7 +7,7 @@ export interface Watched {
   expired(): void;
 }
 
-/** Milliseconds between looks: how late a time-out may be. */
+/** Milliseconds between looks; a time-out is up to two of them late, never early. */
 const interval = 250;
 
 /**
@@ -45,8 +45,10 @@ export class Sweep {
 
   #arm(): void {
     this.#timer = this.#clock.setTimeout(() => {
+      // Due at the look before: after a stall of the process, what has arrived meanwhile is read before anything counts as late.
+      const before = this.now;
       this.now = this.#clock.monotonic();
-      for (const watched of this.#watched) if (watched.due <= this.now) watched.expired();
+      for (const watched of this.#watched) if (watched.due <= before) watched.expired();
       this.#timer = undefined;
       if (this.#watched.size > 0) this.#arm();
     }, interval, { background: true });

@@ -158,7 +158,7 @@ test('a silent tunnel is closed after its time, one with bytes is not', async (t
 });
 
 for (const direction of ['down', 'up'] as const) {
-  test(`30 MB ${direction} come unchanged, in little memory when the reader stops`, async (t) => {
+  test.serial(`30 MB ${direction} come unchanged, in little memory when the reader stops`, async (t) => {
     const { client, peer, proxy } = await tunnel(t);
     const [from, to] = direction === 'down' ? [peer, client] : [client, peer];
     const data = randomBytes(1024 * 1024);
@@ -184,7 +184,7 @@ for (const direction of ['down', 'up'] as const) {
     let last = -1;
     await until('the sender to be held up', async () => { const same = last === offset; last = offset; await new Promise((resolve) => { setTimeout(resolve, 100); }); return same; });
     t.true(offset < total);
-    t.true(heldBytes() - before < 2 * 1024 * 1024);
+    t.true(heldBytes() - before < 4 * 1024 * 1024);
     to.socket.on('data', (bytes: Buffer) => { got += bytes.length; sum.update(bytes); });
     to.socket.resume();
     await until('all bytes', () => got === total && (to.ended || to.closed), 60_000);
@@ -195,3 +195,21 @@ for (const direction of ['down', 'up'] as const) {
     t.like(await proxy.outcome(0), { kind: 'completed', [direction === 'down' ? 'bytes_in' : 'bytes_out']: total });
   });
 }
+
+test.serial('small pieces to a reader that stops come unchanged, though the read buffer is used again', async (t) => {
+  const { client, peer } = await tunnel(t);
+  client.socket.pause();
+  const data = randomBytes(24 * 1024 * 1024);
+  let sent = 0;
+  // Each piece is a read of its own at the proxy, so that a write which is not through meets the next read.
+  while (peer.socket.writableLength < 65_536 && sent < data.length) {
+    const length = 700 + (sent % 1500);
+    peer.socket.write(data.subarray(sent, sent + length));
+    sent += length;
+    await new Promise((resolve) => { setImmediate(resolve); });
+  }
+  t.true(sent < data.length);
+  client.socket.resume();
+  await until('all bytes', () => client.bytes.length === sent, 60_000);
+  t.true(client.bytes.equals(data.subarray(0, sent)));
+});

@@ -25,3 +25,22 @@ test('what is overdue hears of it, what moved its deadline does not, and an empt
   clock.advance(500);
   t.is(clock.waiting, 0);
 });
+
+test('after a stall what was overdue has one more look to be used', (t) => {
+  const clock = testClock();
+  const sweep = new Sweep(clock);
+  let expired = 0;
+  const watched = { due: sweep.now + 1000, expired: () => { expired++; } };
+  sweep.add(watched);
+  clock.advance(750);
+  // The next timer comes late: everything that waited is read between it and the one after it.
+  t.is(expired, 0);
+  clock.advance(250);
+  t.is(expired, 0);
+  watched.due = sweep.now + 1000;
+  clock.advance(1000);
+  t.is(expired, 0);
+  clock.advance(250);
+  t.is(expired, 1);
+  sweep.close();
+});
