@@ -92,9 +92,9 @@ export class Child {
   }
 
   async #told(child: ChildProcess): Promise<ReadyReport> {
-    const { name, configuration } = this.#description;
+    const { name, configuration, logFile } = this.#description;
     const said = Promise.withResolvers<ChildMessage | SallyportError>();
-    const fail = (detail: string): void => said.resolve(new SallyportError('internal', detail, { next_steps: [`See ${this.#description.logFile}.`] }));
+    const fail = (detail: string): void => said.resolve(new SallyportError('internal', detail, { next_steps: [`See ${logFile}.`] }));
     const late = this.#clock.setTimeout(() => fail(`The ${name} was not ready within ${startWithin / 1000} s.`), startWithin);
     child.on('message', (heard: ChildMessage) => said.resolve(heard));
     void this.#exited.then(() => fail(`The ${name} ended while it started.`));
@@ -105,7 +105,10 @@ export class Child {
     this.#killed = true;
     child.kill('SIGKILL');
     await this.#exited;
-    throw heard instanceof SallyportError ? heard : fromProblem(heard.problem, `The ${name} could not start.`);
+    if (heard instanceof SallyportError) throw heard;
+    // What nobody foresaw is told in the log alone.
+    if (heard.problem.code === 'internal') throw new SallyportError('internal', `The ${name} could not start.`, { next_steps: [`See ${logFile}.`] });
+    throw fromProblem(heard.problem, `The ${name} could not start.`);
   }
 
   #send(child: ChildProcess, message: ConfigurationMessage): void {

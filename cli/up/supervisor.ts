@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Clock, Timer } from '../../contracts/clock.ts';
-import { SallyportError } from '../../contracts/errors.ts';
+import { SallyportError, toSallyportError } from '../../contracts/errors.ts';
 import { apiSocket, logFolder } from '../data-folder-paths.ts';
 import { localProblem } from '../failure.ts';
 import { parseListenAddress } from '../listen-address.ts';
@@ -81,7 +82,9 @@ export async function startUp(options: UpOptions, clock: Clock): Promise<Up> {
     links.tell({ type: 'ready', addresses: report.addresses });
     idle.changed(links.held);
     return { report, ended: wanted.promise.then(end), stop: () => wanted.resolve() };
-  } catch (error) {
+  } catch (thrown) {
+    const error = fullDisk(options.dataFolder) && toSallyportError(thrown).code === 'internal'
+      ? new SallyportError('disk_full', `There is no space left for the data folder ${options.dataFolder}.`, { cause: thrown }) : thrown;
     links?.tell({ type: 'failed', problem: localProblem(error) });
     await end();
     throw error;
@@ -92,6 +95,14 @@ export async function startUp(options: UpOptions, clock: Clock): Promise<Up> {
 interface Bound {
   api?: ListenAddress | undefined;
   listen?: ListenAddress | undefined;
+}
+
+/** Whoever dies for want of space can seldom say so: the embedded database aborts. Bytes that a start needs at least. */
+const leastSpace = 1024 * 1024;
+
+function fullDisk(folder: string): boolean {
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize < leastSpace;
 }
 
 interface Described {
