@@ -3,9 +3,9 @@ import type { ChainHead } from '../../contracts/run-api.ts';
 import type { SealedHead } from '../../contracts/seal.ts';
 
 /** A busy chain is sealed after this many milliseconds or events, an idle one after the longer time. */
-export const busySealMs = 10_000;
-export const busySealEvents = 10_000;
-export const idleSealMs = 3600 * 1000;
+const busySealMs = 10_000;
+const busySealEvents = 10_000;
+const idleSealMs = 3600 * 1000;
 
 export interface SealState {
   readonly now: number;

@@ -31,12 +31,10 @@ export { hasOutstanding };
  * the journal may have anything at all.
  */
 export async function drawAllowance(services: Services, draw: Draw, mayDraw: (change: Change) => Promise<boolean>): Promise<DrawAnswer> {
-  const known = await findDraw(services.database.kysely, draw.draw_id);
-  if (known !== undefined) return known;
   try {
     return await makeChange(services, (change) => drawInChange(change, draw, mayDraw));
   } catch (error) {
-    // The same draw at the same moment, sent again after a lost answer: the other one counts.
+    // Sent again after a lost answer, perhaps while the first is still at work: that one counts, and this one is undone.
     const answer = isConflict(error, 'draws_pkey') ? await findDraw(services.database.kysely, draw.draw_id) : undefined;
     if (answer === undefined) throw error;
     return answer;

@@ -106,7 +106,7 @@ function keyOf({ run_id, meter }: { readonly run_id: string; readonly meter: Spe
   return `${run_id} ${meter}`;
 }
 
-export const thresholds = [50, 80] as const;
+const thresholds = [50, 80] as const;
 
 /** The percentages of the limit that use has reached by going from `before` to `after`. */
 export function thresholdsReached(limit: number | null, before: number, after: number): readonly number[] {

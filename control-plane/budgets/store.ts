@@ -63,15 +63,22 @@ export interface DrawRow {
   readonly at: number;
 }
 
-/** Throws on `draws_pkey` when the same draw was made at the same moment. */
+/** In one statement. Throws on `draws_pkey` when the same draw was made before, or at the same moment. */
 export async function insertDraw(trx: Trx, draw: DrawRow, answer: DrawAnswer, grants: readonly { readonly meter: SpendableMeter; readonly units: number }[]): Promise<void> {
-  await trx.insertInto('draws').values({ ...draw, answer: toJson(answer) }).execute();
-  const given = grants.filter(({ units }) => units > 0);
-  if (given.length === 0) return;
-  const { journal_id, run_id, at, draw_id } = draw;
-  await trx.insertInto('allowances').values(given.map(({ meter, units }) => ({ journal_id, run_id, meter, drawn: units })))
-    .onConflict((conflict) => conflict.columns(['journal_id', 'run_id', 'meter']).doUpdateSet({ drawn: sql`allowances.drawn + excluded.drawn` })).execute();
-  await insertLedger(trx, given.map(({ meter, units }) => ({ at, kind: 'reserve', run_id, meter, units, journal_id, reference: draw_id })));
+  const { draw_id, journal_id, run_id, at } = draw;
+  await sql`
+    with grants as (
+      select meter, units from jsonb_to_recordset(${toJson(grants)}::jsonb) as g(meter text, units int8) where units > 0
+    ), drawn as (
+      insert into allowances (journal_id, run_id, meter, drawn)
+      select ${journal_id}::text, ${run_id}::text, meter, units from grants order by meter
+      on conflict (journal_id, run_id, meter) do update set drawn = allowances.drawn + excluded.drawn
+    ), reserved as (
+      insert into ledger (at, kind, run_id, meter, units, journal_id, reference)
+      select ${at}::int8, 'reserve', ${run_id}::text, meter, units, ${journal_id}::text, ${draw_id}::text from grants
+    )
+    insert into draws (draw_id, journal_id, run_id, at, answer)
+    values (${draw_id}, ${journal_id}, ${run_id}, ${at}, ${toJson(answer)}::jsonb)`.execute(trx);
 }
 
 export async function deleteDrawsBefore(database: Kysely<Tables>, at: number): Promise<void> {
