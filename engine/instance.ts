@@ -76,8 +76,9 @@ export function createInstance(module: WebAssembly.Module, data: string, entrypo
   ensureBuiltins(exports);
   const entry: unknown = Object.hasOwn(policy.entrypoints as object, entrypoint) ? policy.entrypoints[entrypoint] : undefined;
   if (typeof entry !== 'number') throw new Error(`the policy has no entrypoint ${entrypoint}`);
-  // Parsed here first: opa-wasm hands bytes over as they are.
-  policy.setData(JSON.parse(data) as object);
+  // Bytes are handed over as they are; text that is not JSON throws here. A Uint8Array would be stringified as an object.
+  const bytesOfData = new TextEncoder().encode(data);
+  policy.setData(bytesOfData.buffer.slice(0, bytesOfData.length));
   const dataAddress = policy.dataAddr;
   const inputAddress: number = policy.dataHeapPtr;
   const { memory } = exports;

@@ -166,6 +166,13 @@ test('everyday changes to the data change no golden answer', async (t) => {
   t.is(engine.decide(policyInput()).effect, 'deny');
 });
 
+for (const data of ['{', '', '{"packs": "\\ud800"}', 'undefined']) {
+  test(`not opened: data that the WASM cannot read (${JSON.stringify(data)})`, async (t) => {
+    const error = await t.throwsAsync(openEngine({ ...(await loadBundle(policiesFolder)), data }), { instanceOf: SallyportError });
+    t.is(error!.code, 'policy_folder');
+  });
+}
+
 const broken: readonly [title: string, wasm: (wasm: Uint8Array<ArrayBuffer>) => Uint8Array<ArrayBuffer>][] = [
   ['bytes that are no module', () => new Uint8Array([1, 2, 3])],
   ['a module that is not a policy', () => new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0])],
