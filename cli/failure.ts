@@ -19,7 +19,8 @@ export class UsageError extends SallyportError {
 export function failureLines(thrown: unknown, command: string): readonly string[] {
   const error = toSallyportError(thrown);
   const sentences = error instanceof UsageError ? error.sentences : [error.message || error.entry.title, ...fieldLines(error)];
-  const steps = error.extras.next_steps
+  // The step of the catalogue is for those who speak HTTP.
+  const steps = error.code === 'unauthenticated' ? ['Check SALLYPORT_API_KEY.'] : error.extras.next_steps
     ?? [error.code === 'usage' ? `See sallyport ${command === '' ? '' : `${command} `}--help.` : error.entry.next];
   return [
     ...sentences.map((sentence) => `sallyport: ${escapeText(sentence, longestLine)}`),
