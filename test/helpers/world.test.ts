@@ -108,7 +108,8 @@ for (const [title, answer, code] of [
   test(`${title} is told as ${code}`, async (t) => {
     const zone = dnsZone(t);
     const name = await zone.set('name', answer);
-    const resolver = new Resolver({ timeout: 300, tries: 1 });
+    // Patient where an answer is to come, even from a machine that has much else to do.
+    const resolver = new Resolver({ timeout: answer.kind === 'silence' ? 300 : 20_000, tries: 1 });
     await t.throwsAsync(resolver.resolve4(name), { code });
   });
 }
