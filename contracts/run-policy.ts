@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { canonicalHost } from './host.ts';
+import { parseCidr } from './addresses.ts';
 import { jsonObjectSchema, type JsonValue } from './json.ts';
 import { runPolicyLimits } from './run-policy-limits.ts';
 
@@ -49,10 +50,7 @@ export function isAllowHost(host: string): boolean {
 
 /** A CIDR range: `10.1.0.0/16`, `fd00::/8`. */
 export function isRange(text: string): boolean {
-  const [address = '', bits = '', ...rest] = text.split('/');
-  const family = isIP(address);
-  if (family === 0 || rest.length > 0 || address.includes('%') || !/^(?:0|[1-9][0-9]{0,2})$/.test(bits)) return false;
-  return Number(bits) <= (family === 4 ? 32 : 128);
+  return text.includes('/') && parseCidr(text).ok;
 }
 
 function depthOf(value: unknown): number {
@@ -90,7 +88,7 @@ export const runPolicySchema = z.strictObject({
   packs: z.array(packName).max(runPolicyLimits.packs).default([]),
   allow: z.array(allowEntrySchema).max(runPolicyLimits.allow).default([])
     .refine((allow) => new Set(allow.map((entry) => entry.id)).size === allow.length, 'two entries have the same id'),
-  allow_addresses: z.array(z.string().refine(isRange, 'must be a range of addresses, such as 10.1.0.0/16')).max(runPolicyLimits.allow_addresses).default([]),
+  allow_addresses: z.array(z.string().refine(isRange, 'must be a range of addresses with no bits beyond its prefix, such as 10.1.0.0/16')).max(runPolicyLimits.allow_addresses).default([]),
   resolve: z.array(resolveEntrySchema).max(runPolicyLimits.resolve).default([]),
   params: paramsSchema.default({}),
   mode: z.enum(['enforce', 'observe']).default('enforce'),
