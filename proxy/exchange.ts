@@ -41,10 +41,10 @@ export interface ResponseHead {
 /** Takes a request's body. The bytes of `data` are the sink's to keep. */
 export interface BodySink {
   /** False: no more until `resumeBody`. */
-  readonly data: (bytes: Buffer) => boolean;
-  readonly end: (trailers: HeaderList) => void;
+  data(bytes: Buffer): boolean;
+  end(trailers: HeaderList): void;
   /** The body can't be read one way only. Nothing follows; the exchange is still to be refused or aborted. */
-  readonly fail: (detail: string) => void;
+  fail(detail: string): void;
 }
 
 /** What `forward/` hears from the client. */

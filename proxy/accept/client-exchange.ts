@@ -66,7 +66,7 @@ export class ClientExchange implements Exchange, Transfer {
     return this.#controller.signal;
   }
 
-  readonly refuse = (refusal: Refusal): void => {
+  refuse(refusal: Refusal): void {
     if (this.answered || this.#tunnelled || this.isGone) return;
     this.answered = true;
     const body = this.#host.bodyState;
@@ -76,12 +76,12 @@ export class ClientExchange implements Exchange, Transfer {
     const close = !this.#host.keepsAlive || !usable;
     this.#host.output.bytes(serialiseRefusal(refusal, { json: acceptsJson(this.head.headers), close, head: this.head.method === 'HEAD' }));
     this.#finish(close);
-  };
+  }
 
-  readonly openTunnel = (): Duplex => {
+  openTunnel(): Duplex {
     this.#tunnelled = true;
     return this.#host.openTunnel();
-  };
+  }
 
   readBody(sink: BodySink): void {
     if (this.head.expects_continue && !this.#continued && !this.answered) {

@@ -4,27 +4,25 @@ import type { Outcome, Permit, StopReason } from '../enforce/permit.ts';
 import type { ClientEvents, Exchange, ResponseHead } from '../exchange.ts';
 import { catalogueRefusal } from '../refusal.ts';
 import { bodyReader, type BodyReader } from '../wire/body.ts';
-import { HeadCollector } from '../wire/head-collector.ts';
 import { judgeResponse, judgeTrailers } from '../wire/head-rules.ts';
 import { parseResponseHead } from '../wire/llhttp.ts';
 import { dial, type Dialling } from './dial.ts';
 import { upstreamFailure } from './failures.ts';
 import type { ForwardContext } from './context.ts';
-import { MeteredGate } from './metered-gate.ts';
-import { Upload } from './upload.ts';
+import { MeteredGate, type GateUser } from './metered-gate.ts';
+import { Upload, type UploadUser } from './upload.ts';
 import { Upstream, type UpstreamUser } from './upstream.ts';
 
 /** Methods that mean the same sent twice (RFC 9110, section 9.2.2). */
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY']);
 
 /** One permitted request on its way to the origin, and the answer on its way back. */
-export class HttpExchange implements UpstreamUser, ClientEvents {
+export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientEvents {
   readonly #permit: Permit;
   readonly #exchange: Exchange;
   readonly #context: ForwardContext;
   readonly #resolve: (outcome: Outcome) => void;
   readonly #began: number;
-  readonly #collector = new HeadCollector(false);
   readonly #gate: MeteredGate;
   #dialling: Dialling<Upstream> | undefined;
   #upstream: Upstream | undefined;
@@ -48,11 +46,7 @@ export class HttpExchange implements UpstreamUser, ClientEvents {
     this.#context = context;
     this.#resolve = resolve;
     this.#began = context.clock.monotonic();
-    this.#gate = new MeteredGate(permit.spending, 'bytes_in', {
-      pass: (bytes) => { this.#consume(bytes); },
-      ready: () => { this.#gateReady(); },
-      refused: (meter) => { this.#cutByBudget(meter); },
-    });
+    this.#gate = new MeteredGate(permit.spending, 'bytes_in', this);
   }
 
   start(): void {
@@ -85,13 +79,21 @@ export class HttpExchange implements UpstreamUser, ClientEvents {
     this.#address = upstream.address;
     upstream.use(this);
     upstream.expect(limits.idle_ms);
-    this.#upload = new Upload(this.#permit, this.#exchange, upstream, limits, {
-      sent: () => upstream.expect(this.#heard ? limits.idle_ms : limits.first_byte_ms),
-      invalid: () => this.#onStop(),
-      refused: (meter) => this.#cutByBudget(meter),
-      broken: (detail) => this.#fail('bad_request', detail),
-    });
+    this.#upload = new Upload(this.#permit, this.#exchange, upstream, limits, this);
     this.#upload.start();
+  }
+
+  sent(): void {
+    const { limits } = this.#context;
+    this.#upstream!.expect(this.#heard ? limits.idle_ms : limits.first_byte_ms);
+  }
+
+  invalid(): void {
+    this.#onStop();
+  }
+
+  broken(detail: string): void {
+    this.#fail('bad_request', detail);
   }
 
   onBytes(bytes: Buffer): void {
@@ -103,7 +105,7 @@ export class HttpExchange implements UpstreamUser, ClientEvents {
     if (!this.#gate.offer(bytes) && !this.#over) upstream.pause();
   }
 
-  #gateReady(): void {
+  ready(): void {
     if (this.#ended !== undefined) this.#ended();
     else if (!this.#clientFull) this.#upstream?.resume();
   }
@@ -118,15 +120,16 @@ export class HttpExchange implements UpstreamUser, ClientEvents {
   }
 
   /** Reads paid bytes of the answer; all of them, or the exchange is over. */
-  #consume(bytes: Buffer): void {
+  pass(bytes: Buffer): void {
     let rest = bytes;
     while (rest.length > 0 && !this.#over) {
       if (this.#reader === undefined) {
-        const collected = this.#collector.feed(rest);
+        const { heads } = this.#upstream!;
+        const collected = heads.feed(rest);
         if (collected === 'more') break;
-        if (collected === 'bad') return this.#fail('upstream_protocol', `The answer can't be read as HTTP/1.1: ${this.#collector.problem}.`);
-        rest = this.#collector.rest;
-        this.#readHead(this.#collector.head);
+        if (collected === 'bad') return this.#fail('upstream_protocol', `The answer can't be read as HTTP/1.1: ${heads.problem}.`);
+        rest = heads.rest;
+        this.#readHead(heads.head);
       } else {
         const reader = this.#reader;
         for (const piece of reader.read(rest)) this.#exchange.transfer.write(piece);
@@ -232,7 +235,7 @@ export class HttpExchange implements UpstreamUser, ClientEvents {
     this.#end('cut', reason.code, reason.detail);
   };
 
-  #cutByBudget(meter: SpendableMeter): void {
+  refused(meter: SpendableMeter): void {
     this.#end('cut', 'budget_exhausted', `The budget of ${meter} is used up.`, meter);
   }
 

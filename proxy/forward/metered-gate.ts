@@ -1,29 +1,29 @@
 import type { SpendableMeter } from '../../contracts/budget.ts';
 import type { Spending } from '../enforce/permit.ts';
 
-export interface GateEvents {
+export interface GateUser {
   /** Bytes that are paid for, in order; borrowed for the call. */
-  readonly pass: (bytes: Buffer) => void;
+  pass(bytes: Buffer): void;
   /** All that was held back has passed. */
-  readonly ready: () => void;
+  ready(): void;
   /** The budget refuses: nothing passes any more. */
-  readonly refused: (meter: SpendableMeter) => void;
+  refused(meter: SpendableMeter): void;
 }
 
 /** Lets bytes through as far as the budget goes, to the byte. Holds back one offer at most. */
 export class MeteredGate {
   readonly #spending: Spending;
   readonly #meter: SpendableMeter;
-  readonly #events: GateEvents;
+  readonly #user: GateUser;
   #held: Buffer | undefined;
   #closed = false;
   /** Bytes that passed. */
   passed = 0;
 
-  constructor(spending: Spending, meter: SpendableMeter, events: GateEvents) {
+  constructor(spending: Spending, meter: SpendableMeter, user: GateUser) {
     this.#spending = spending;
     this.#meter = meter;
-    this.#events = events;
+    this.#user = user;
   }
 
   /** Something waits for budget; offer nothing until `ready`. */
@@ -41,7 +41,7 @@ export class MeteredGate {
     const granted = this.#spending.take(this.#meter, bytes.length);
     if (granted < bytes.length) this.#held = Buffer.from(bytes.subarray(granted));
     this.passed += granted;
-    if (granted > 0) this.#events.pass(granted === bytes.length ? bytes : bytes.subarray(0, granted));
+    if (granted > 0) this.#user.pass(granted === bytes.length ? bytes : bytes.subarray(0, granted));
     if (this.#held === undefined) return true;
     void this.#wait();
     return false;
@@ -53,15 +53,15 @@ export class MeteredGate {
       if (this.#closed) return;
       if (!more) {
         this.close();
-        return this.#events.refused(this.#meter);
+        return this.#user.refused(this.#meter);
       }
       const held = this.#held;
       const granted = this.#spending.take(this.#meter, held.length);
       this.#held = granted < held.length ? held.subarray(granted) : undefined;
       this.passed += granted;
-      if (granted > 0) this.#events.pass(held.subarray(0, granted));
+      if (granted > 0) this.#user.pass(held.subarray(0, granted));
     }
-    if (!this.#closed) this.#events.ready();
+    if (!this.#closed) this.#user.ready();
   }
 
   /** Nothing passes any more, and no event comes. */

@@ -4,26 +4,26 @@ import type { BodySink, Exchange, HeaderList } from '../exchange.ts';
 import { chunkEnd, chunkStart, lastChunk } from '../wire/body.ts';
 import { serialiseRequest } from '../wire/serialise.ts';
 import type { ForwardLimits } from './limits.ts';
-import { MeteredGate } from './metered-gate.ts';
+import { MeteredGate, type GateUser } from './metered-gate.ts';
 import type { Upstream } from './upstream.ts';
 
-export interface UploadEvents {
+export interface UploadUser {
   /** The request is sent whole. */
-  readonly sent: () => void;
+  sent(): void;
   /** The permit is not valid any more; nothing was sent. */
-  readonly invalid: () => void;
-  readonly refused: (meter: SpendableMeter) => void;
+  invalid(): void;
+  refused(meter: SpendableMeter): void;
   /** The client's body can't be read. */
-  readonly broken: (detail: string) => void;
+  broken(detail: string): void;
 }
 
 /** Sends one request: head as serialised from what was judged, body framed as the client's was, both as far as `bytes_out` goes. */
-export class Upload implements BodySink {
+export class Upload implements BodySink, GateUser {
   readonly #permit: Permit;
   readonly #exchange: Exchange;
   readonly #upstream: Upstream;
   readonly #limits: ForwardLimits;
-  readonly #events: UploadEvents;
+  readonly #user: UploadUser;
   readonly #gate: MeteredGate;
   readonly #chunked: boolean;
   #headBytes = 0;
@@ -35,21 +35,23 @@ export class Upload implements BodySink {
   begun = false;
   done = false;
 
-  constructor(permit: Permit, exchange: Exchange, upstream: Upstream, limits: ForwardLimits, events: UploadEvents) {
+  constructor(permit: Permit, exchange: Exchange, upstream: Upstream, limits: ForwardLimits, user: UploadUser) {
     this.#permit = permit;
     this.#exchange = exchange;
     this.#upstream = upstream;
     this.#limits = limits;
-    this.#events = events;
+    this.#user = user;
     this.#chunked = exchange.head.framing.kind === 'chunked';
-    this.#gate = new MeteredGate(permit.spending, 'bytes_out', {
-      pass: (bytes) => {
-        upstream.output.bytes(bytes);
-        upstream.output.flush();
-      },
-      ready: () => { this.#ready(); },
-      refused: (meter) => { events.refused(meter); },
-    });
+    this.#gate = new MeteredGate(permit.spending, 'bytes_out', this);
+  }
+
+  pass(bytes: Buffer): void {
+    this.#upstream.output.bytes(bytes);
+    this.#upstream.output.flush();
+  }
+
+  refused(meter: SpendableMeter): void {
+    this.#user.refused(meter);
   }
 
   /** Bytes sent. */
@@ -77,7 +79,7 @@ export class Upload implements BodySink {
       const more = await spending.more('bytes_out', head.length - taken).catch(() => false);
       if (!more || this.#closed) {
         spending.giveBack('bytes_out', taken);
-        if (!this.#closed) this.#events.refused('bytes_out');
+        if (!this.#closed) this.#user.refused('bytes_out');
         return;
       }
       taken += spending.take('bytes_out', head.length - taken);
@@ -89,7 +91,7 @@ export class Upload implements BodySink {
     const { output } = this.#upstream;
     if (!this.#permit.stillValid()) {
       this.#permit.spending.giveBack('bytes_out', head.length);
-      return this.#events.invalid();
+      return this.#user.invalid();
     }
     this.#headBytes = head.length;
     this.begun = true;
@@ -131,25 +133,25 @@ export class Upload implements BodySink {
     return true;
   }
 
-  readonly data = (bytes: Buffer): boolean => {
+  data(bytes: Buffer): boolean {
     if (this.#closed) return true;
     this.#upstream.expect(this.#limits.idle_ms);
     const framed = this.#chunked ? Buffer.concat([Buffer.from(chunkStart(bytes.length)), bytes, Buffer.from(chunkEnd)]) : bytes;
     return this.#gate.offer(framed) && !this.#upstream.socket.writableNeedDrain;
-  };
+  }
 
-  readonly end = (trailers: HeaderList): void => {
+  end(trailers: HeaderList): void {
     if (this.#closed) return;
     this.#ending = true;
     if (this.#chunked) this.#gate.offer(Buffer.from(lastChunk(trailers), 'latin1'));
     if (!this.#gate.blocked) this.#sent();
-  };
+  }
 
-  readonly fail = (detail: string): void => {
-    if (!this.#closed) this.#events.broken(detail);
-  };
+  fail(detail: string): void {
+    if (!this.#closed) this.#user.broken(detail);
+  }
 
-  #ready(): void {
+  ready(): void {
     if (this.#ending) this.#sent();
     else this.drained();
   }
@@ -162,7 +164,7 @@ export class Upload implements BodySink {
   #sent(): void {
     if (this.done || this.#closed) return;
     this.done = true;
-    this.#events.sent();
+    this.#user.sent();
   }
 
   /** Sends nothing more. */

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { HeadCollector } from '../wire/head-collector.ts';
 import { Output } from '../wire/output.ts';
 import type { Sweep, Watched } from '../wire/sweep.ts';
 
@@ -21,6 +22,8 @@ export class Upstream implements Watched {
   readonly socket: Socket;
   readonly output: Output;
   readonly address: string;
+  /** Collects heads of answers. */
+  readonly heads = new HeadCollector(false);
   readonly #sweep: Sweep;
   #user: UpstreamUser | undefined;
   #error: NodeJS.ErrnoException | undefined;

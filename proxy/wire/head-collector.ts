@@ -10,6 +10,7 @@ const isLetter = (byte: number): boolean => (byte >= 65 && byte <= 90) || (byte 
 /** Empty lines skipped before a request line (RFC 9112, section 2.2, asks for one at least). */
 const maximumEmptyLines = 4;
 const firstBytes = 4096;
+const none = Buffer.alloc(0);
 
 /**
  * Collects the bytes of one head, split anywhere. A bare LF or a first byte that can't start a head is told at once, not when the
@@ -22,9 +23,9 @@ export class HeadCollector {
   #scanned = 0;
   #emptyLines = 0;
   /** The head with its empty line; a part of the input where it came in one piece. */
-  head: Buffer = Buffer.alloc(0);
+  head: Buffer = none;
   /** What followed the head in the last input. */
-  rest: Buffer = this.head;
+  rest: Buffer = none;
   problem = '';
 
   constructor(skipsEmptyLines: boolean) {
