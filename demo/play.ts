@@ -42,7 +42,7 @@ async function play(): Promise<number> {
   lifetime.teardown(() => command(['down', '--data', data]));
   const report = join(folder, 'report.json');
   const run = await command(['run', '--data', data, ...options, '--work', work, '--give-work', '--report', report, '--name', 'the demo', '--', 'sh', 'agent.sh']);
-  const { run_id } = JSON.parse(await readFile(report, 'utf8').catch(() => { throw new DemoFailure(`The run gave no report:\n${run.stderr}`); })) as { readonly run_id: string };
+  const { run_id } = JSON.parse(await readFile(report, 'utf8').catch(async () => { throw new DemoFailure(`The run gave no report:\n${run.stderr}\n${await logOf(data)}`); })) as { readonly run_id: string };
 
   const trail = join(folder, 'trail.jsonl');
   await mustSucceed(['audit', 'export', '--data', data, '--out', trail]);
@@ -55,6 +55,11 @@ async function play(): Promise<number> {
   const faults = [...story.holes, ...jobFaults(story, { requests, exitCode: run.code })];
   printEnd({ story, faults, report: run.stderr, verified: verified.stdout }, paint);
   return faults.length === 0 ? 0 : 1;
+}
+
+/** The folder goes with the demo, so what its log says is told now. */
+async function logOf(data: string): Promise<string> {
+  return (await readFile(join(data, 'log', 'sallyport.log'), 'utf8').catch(() => '')).slice(-4000);
 }
 
 /** The site, and a listener at every place that the agent must not reach. */
