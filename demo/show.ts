@@ -63,7 +63,8 @@ export function printEnd({ story, faults, report, verified }: End, painted: Pain
   console.log(`${colour(painted, bold, 'What sallyport audit verify said of the export')}\n\n${quote(verified)}\n`);
   if (faults.length === 0) {
     console.log(`${colour(painted, green, `Nothing got out that policy did not allow: ${story.allowed} requests allowed and arrived, ${story.refused} refused and nobody saw them.`)}
-Your own first run: npx sallyport run --allow example.org:80:GET -- curl -s http://example.org/`);
+Your own first run:
+  mkdir /tmp/job && npx sallyport run --work /tmp/job --give-work --allow example.org:80:GET -- curl -s http://example.org/`);
     return;
   }
   console.log(colour(painted, red, 'This is not as it must be:'));
