@@ -10,10 +10,6 @@ export class ConnectionCaps {
     this.#limits = limits;
   }
 
-  get open(): number {
-    return this.#all;
-  }
-
   /** Counts one more, or says which cap it would break. `run_id` only where the listener is the run. */
   enter(run_id: string | undefined): 'overloaded' | 'rate_limited' | undefined {
     if (this.#all >= this.#limits.connections) return 'overloaded';

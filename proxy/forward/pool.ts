@@ -12,10 +12,6 @@ export class UpstreamPool {
     this.#limits = limits;
   }
 
-  get size(): number {
-    return this.#size;
-  }
-
   /** The one used last: it is the least likely to be stale. */
   take(key: string): Upstream | undefined {
     const idle = this.#idle.get(key);

@@ -9,7 +9,7 @@ import type { ParsedHead, ParsedRequest, ParsedResponse } from './llhttp.ts';
  */
 
 export const maximumHeadBytes = 65_536;
-export const maximumFields = 100;
+const maximumFields = 100;
 
 export interface BadHead {
   readonly kind: 'bad';
