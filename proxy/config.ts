@@ -25,6 +25,6 @@ export type Configuration = z.infer<typeof configurationSchema>;
 export function parseConfiguration(value: unknown): Configuration {
   const parsed = configurationSchema.safeParse(value);
   if (parsed.success) return Object.freeze(parsed.data);
-  const errors = parsed.error.issues.map(({ path, message }) => ({ path: path.join('.'), message }));
+  const errors = parsed.error.issues.map(({ path, message }) => ({ path: path.length === 0 ? 'configuration' : path.join('.'), message }));
   throw new SallyportError('configuration', `The proxy worker's configuration is wrong: ${errors.map(({ path, message }) => `${path}: ${message}`).join('; ')}`, { errors });
 }

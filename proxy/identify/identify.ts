@@ -64,12 +64,12 @@ function again(caller: Caller, { runs }: IdentifyContext): Identity {
   return run.snapshot.epoch === epoch ? { kind: 'caller', caller } : refused(staleEpoch(), attributionOf(run));
 }
 
-function byListener(runId: string, { runs }: IdentifyContext): Identity {
+function byListener(runId: string, { runs, unready }: IdentifyContext): Identity {
   const run = runs.get(runId);
   if (run !== undefined) return accept(run);
   const over = runs.ended(runId);
   if (over !== undefined) return refused(ended(), { run_id: runId, session_id: over.session_id });
-  return refused(new SallyportError('unknown_run', 'This listener belongs to a run that does not exist.'), undefined);
+  return refused(unready() ?? new SallyportError('unknown_run', 'This listener belongs to a run that does not exist.'), undefined);
 }
 
 function byCredentials(headers: readonly string[], remote: string, context: IdentifyContext): Identity {
@@ -85,6 +85,9 @@ function byCredentials(headers: readonly string[], remote: string, context: Iden
   if (run === undefined) {
     const over = credentials.run_id === undefined ? undefined : runs.ended(credentials.run_id);
     if (over !== undefined && timingSafeEqual(digest, over.tokenSha256)) return refused(ended(), { run_id: credentials.run_id!, session_id: over.session_id });
+    // A worker that has just started knows no run yet: that is no attempt, and its agent may come again.
+    const unready = context.unready();
+    if (unready !== undefined) return refused(unready, undefined, false);
     return failed(credentials.run_id === undefined ? wrong('No run has this token.') : new SallyportError('unknown_run', 'There is no such run.'), remote, context);
   }
   if (!timingSafeEqual(digest, run.tokenSha256)) {
@@ -99,7 +102,10 @@ function wrong(detail: string): SallyportError {
   return new SallyportError('proxy_authentication_required', detail);
 }
 
-function failed(problem: SallyportError, remote: string, { attempts }: IdentifyContext): Identity {
+function failed(problem: SallyportError, remote: string, { attempts, unready }: IdentifyContext): Identity {
+  // A worker that has just started knows no run yet; that is not the client's fault, and it should come again.
+  const early = unready();
+  if (early !== undefined) return refused(early, undefined, false);
   if (attempts.failed(remote)) return refused(problem, undefined);
   return refused(new SallyportError('rate_limited', 'Too many failed attempts from this address.', { retry_after: 1 }), undefined, false);
 }
