@@ -22,9 +22,9 @@ export function createApp(services: Services, hub: Hub, sealer: Sealer): Koa<Sta
   app.on('error', (error: NodeJS.ErrnoException) => { if (error.syscall === undefined) services.onFault(toSallyportError(error), 'http'); });
   app.use(requestIds(services.clock));
   app.use(problems(services.onFault));
+  app.use(healthRoutes(services).routes());
   app.use(boundedLoad());
   app.use(authentication(services));
-  app.use(healthRoutes(services).routes());
   app.use(runsRoutes(services).routes());
   app.use(proxiesRoutes(services, hub).routes());
   app.use(policiesRoutes(services).routes());

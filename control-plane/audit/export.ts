@@ -29,9 +29,10 @@ export async function exportChain(services: Services, sealer: Sealer, ctx: Conte
   ctx.respond = false;
   const { res } = ctx;
   res.writeHead(200, { 'content-type': 'application/x-ndjson', 'cache-control': 'no-store' });
+  const closed = new Promise<void>((resolve) => { res.once('close', () => resolve()); });
   for await (const text of exportText(services, sealer, writer, size)) {
     // The client's pace: at most one batch waits for it.
-    if (!res.write(text)) await Promise.race([once(res, 'drain'), once(res, 'close')]);
+    if (!res.write(text)) await Promise.race([once(res, 'drain'), closed]);
     if (res.destroyed) return;
   }
   res.end();

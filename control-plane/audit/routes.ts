@@ -1,8 +1,9 @@
-import { Router } from '@koa/router';
+import type { Router } from '@koa/router';
 import { z } from 'zod';
 import { eventTypes } from '../../contracts/event.ts';
 import { allow } from '../http/authentication.ts';
 import type { State } from '../http/context.ts';
+import { idSchema, newRouter } from '../http/router.ts';
 import { pageLimit, pageOf } from '../http/pages.ts';
 import { validatedQuery } from '../http/validation.ts';
 import type { Services } from '../services.ts';
@@ -12,16 +13,16 @@ import type { Sealer } from './sealer.ts';
 import { chainHead } from './sequencer.ts';
 
 const eventsQuery = z.strictObject({
-  run_id: z.string().min(1).max(100).optional(),
+  run_id: idSchema.optional(),
   type: z.enum(eventTypes).optional(),
-  cursor: z.string().min(1).max(100).optional(),
+  cursor: idSchema.optional(),
   limit: pageLimit,
 });
 const exportQuery = z.strictObject({ from: z.string().regex(/^[0-9]{1,15}$/).default('0').transform(Number) });
 const noQuery = z.strictObject({});
 
 export function auditRoutes(services: Services, sealer: Sealer): Router<State> {
-  const router = new Router<State>();
+  const router = newRouter();
 
   router.get('/admin/audit/head', async (ctx) => {
     allow(ctx, 'operator');

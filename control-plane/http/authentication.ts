@@ -18,9 +18,6 @@ export function markLocal(socket: Socket): void {
   localConnections.add(socket);
 }
 
-/** Paths that tell nothing but whether we are well. */
-const open: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
-
 /**
  * Puts the principal on the request. With a header, its token alone decides; without one, only the local socket's callers are
  * somebody: the local operator. Whoever keeps failing over TCP is refused before it is looked at (`rate_limited`).
@@ -28,7 +25,7 @@ const open: ReadonlySet<string> = new Set(['/healthz', '/readyz']);
 export function authentication(services: Services): Middleware<State> {
   const failures = new FailureLimit(services.clock);
   return async (ctx, next) => {
-    if (!open.has(ctx.path)) ctx.state.principal = await identify(services, failures, ctx.req);
+    ctx.state.principal = await identify(services, failures, ctx.req);
     await next();
   };
 }

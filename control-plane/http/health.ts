@@ -1,13 +1,14 @@
-import { Router } from '@koa/router';
+import type { Router } from '@koa/router';
 import { sql } from 'kysely';
 import { SallyportError } from '../../contracts/errors.ts';
 import { activeRevision } from '../proxies/commands.ts';
 import type { Services } from '../services.ts';
 import type { State } from './context.ts';
+import { newRouter } from './router.ts';
 
-/** `GET /healthz`: this process answers. `GET /readyz`: it can do its work, that is, reach its database and hand out a policy. */
+/** For anybody, and at any load. `GET /healthz`: this process answers. `GET /readyz`: it can do its work, that is, reach its database and hand out a policy. */
 export function healthRoutes(services: Services): Router<State> {
-  const router = new Router<State>();
+  const router = newRouter();
   router.get('/healthz', (ctx) => { ctx.body = { status: 'ok' }; });
   router.get('/readyz', async (ctx) => {
     await sql`select 1`.execute(services.database.kysely);

@@ -18,6 +18,7 @@ const requestMs = 30_000;
 const headersMs = 10_000;
 /** Clients of ours keep connections; one that is closed while they write to it would cost them a retry. */
 const keepAliveMs = 60_000;
+const idleLookMs = 20;
 
 function makeServer(handler: RequestListener): Server {
   const server = createServer({
@@ -57,8 +58,10 @@ async function listening(server: Server, listen: (done: () => void) => void, add
 
 async function stopServer(server: Server, milliseconds: number): Promise<void> {
   const closed = new Promise<void>((resolve) => { server.close(() => resolve()); });
-  server.closeIdleConnections();
+  // Again and again: a connection whose last answer has just gone out is kept alive by its client.
+  const idle = setInterval(() => server.closeIdleConnections(), idleLookMs);
   const timer = setTimeout(() => server.closeAllConnections(), milliseconds);
   await closed;
+  clearInterval(idle);
   clearTimeout(timer);
 }

@@ -1,4 +1,4 @@
-import { Router } from '@koa/router';
+import type { Router } from '@koa/router';
 import { z } from 'zod';
 import { acknowledgementSchema, dataPlaneVersion, drawSchema } from '../../contracts/data-plane.ts';
 import { SallyportError } from '../../contracts/errors.ts';
@@ -6,6 +6,7 @@ import { ingest, segmentLimit } from '../audit/ingest.ts';
 import { allow } from '../http/authentication.ts';
 import { readBody, readJson } from '../http/body.ts';
 import type { State } from '../http/context.ts';
+import { idSchema, newRouter } from '../http/router.ts';
 import { answerProblem } from '../http/problems.ts';
 import { validatedQuery } from '../http/validation.ts';
 import type { Services } from '../services.ts';
@@ -13,13 +14,13 @@ import { acknowledge, draw, listProxies } from './commands.ts';
 import type { Hub } from './hub.ts';
 
 const streamQuery = z.strictObject({
-  proxy_id: z.string().min(1).max(100),
+  proxy_id: idSchema,
   protocol: z.string().regex(/^[0-9]{1,4}$/).default(String(dataPlaneVersion)),
 });
 const noQuery = z.strictObject({});
 
 export function proxiesRoutes(services: Services, hub: Hub): Router<State> {
-  const router = new Router<State>();
+  const router = newRouter();
 
   router.get('/data-plane/stream', async (ctx) => {
     allow(ctx, 'proxy');

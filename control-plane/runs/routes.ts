@@ -1,4 +1,4 @@
-import { Router } from '@koa/router';
+import type { Router } from '@koa/router';
 import { z } from 'zod';
 import { SallyportError } from '../../contracts/errors.ts';
 import { runStateSchema } from '../../contracts/run.ts';
@@ -7,6 +7,7 @@ import { listActions } from '../audit/commands.ts';
 import { allow, allowRun } from '../http/authentication.ts';
 import { readJson } from '../http/body.ts';
 import type { State } from '../http/context.ts';
+import { idSchema, newRouter, pathId } from '../http/router.ts';
 import { pageLimit, pageOf } from '../http/pages.ts';
 import { validatedQuery } from '../http/validation.ts';
 import { awaitAcknowledged } from '../proxies/commands.ts';
@@ -20,14 +21,13 @@ import { awaitSettled } from './settled.ts';
 /** How long `POST /chat/run` waits for proxies to know the run. */
 const acknowledgementMs = 5_000;
 
-const id = z.string().min(1).max(100);
-const listQuery = z.strictObject({ session_id: id.optional(), state: runStateSchema.optional(), cursor: id.optional(), limit: pageLimit });
-const actionsQuery = z.strictObject({ cursor: id.optional(), limit: pageLimit });
+const listQuery = z.strictObject({ session_id: idSchema.optional(), state: runStateSchema.optional(), cursor: idSchema.optional(), limit: pageLimit });
+const actionsQuery = z.strictObject({ cursor: idSchema.optional(), limit: pageLimit });
 const settledQuery = z.strictObject({ wait_ms: z.string().regex(/^[0-9]{1,5}$/, 'must be a number').default('0').transform(Number).pipe(z.int().max(30_000)) });
 const nothing = z.strictObject({});
 
 export function runsRoutes(services: Services): Router<State> {
-  const router = new Router<State>();
+  const router = newRouter();
   const database = services.database.kysely;
 
   router.post('/chat/run', async (ctx) => {
@@ -58,14 +58,14 @@ export function runsRoutes(services: Services): Router<State> {
   });
 
   router.get('/chat/run/:run_id', async (ctx) => {
-    const { run_id } = ctx.params as { run_id: string };
+    const run_id = pathId(ctx, 'run_id');
     allowRun(ctx, run_id);
     validatedQuery(nothing, ctx);
     ctx.body = await viewRun(services, run_id);
   });
 
   router.get('/chat/run/:run_id/actions', async (ctx) => {
-    const { run_id } = ctx.params as { run_id: string };
+    const run_id = pathId(ctx, 'run_id');
     allowRun(ctx, run_id);
     const { cursor, limit } = validatedQuery(actionsQuery, ctx);
     await getRun(database, run_id);
@@ -73,7 +73,7 @@ export function runsRoutes(services: Services): Router<State> {
   });
 
   router.post('/chat/run/:run_id/cancel', async (ctx) => {
-    const { run_id } = ctx.params as { run_id: string };
+    const run_id = pathId(ctx, 'run_id');
     const principal = allowRun(ctx, run_id);
     const { reason } = await readJson(ctx, cancelSchema);
     await transitionRun(services, run_id, principal, { to: 'Cancelled', reason });
@@ -81,28 +81,28 @@ export function runsRoutes(services: Services): Router<State> {
   });
 
   router.post('/chat/run/:run_id/transition', async (ctx) => {
-    const { run_id } = ctx.params as { run_id: string };
+    const run_id = pathId(ctx, 'run_id');
     const principal = allowRun(ctx, run_id);
     await transitionRun(services, run_id, principal, await readJson(ctx, transitionSchema));
     ctx.body = await viewRun(services, run_id);
   });
 
   router.post('/chat/run/:run_id/heartbeat', async (ctx) => {
-    const { run_id } = ctx.params as { run_id: string };
+    const run_id = pathId(ctx, 'run_id');
     allowRun(ctx, run_id);
     await readJson(ctx, nothing);
     ctx.body = await heartbeat(services, run_id);
   });
 
   router.get('/chat/run/:run_id/stream', async (ctx) => {
-    const { run_id } = ctx.params as { run_id: string };
+    const run_id = pathId(ctx, 'run_id');
     allowRun(ctx, run_id);
     validatedQuery(nothing, ctx);
     await streamProgress(services, ctx, run_id);
   });
 
   router.get('/chat/run/:run_id/settled', async (ctx) => {
-    const { run_id } = ctx.params as { run_id: string };
+    const run_id = pathId(ctx, 'run_id');
     allow(ctx, 'operator');
     const { wait_ms } = validatedQuery(settledQuery, ctx);
     ctx.body = await awaitSettled(services, run_id, wait_ms);

@@ -1,0 +1,41 @@
+import test from 'ava';
+import { EventEmitter } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { Streams } from '../../../control-plane/http/streams.ts';
+
+class Response extends EventEmitter {
+  writableLength = 0;
+  destroyed = false;
+  ended = false;
+  writeHead(): this { return this; }
+  flushHeaders(): void { /* Nothing to send. */ }
+  write(text: string): boolean { this.writableLength += text.length; return true; }
+  end(): void { this.ended = true; this.emit('close'); }
+  destroy(): void { this.destroyed = true; this.emit('close'); }
+}
+
+const open = (streams: Streams) => {
+  const response = new Response();
+  return { response, stream: streams.open(response as unknown as ServerResponse, 'text/plain', 10) };
+};
+
+test('a client that falls behind by more than the bound is cut off', (t) => {
+  const { response, stream } = open(new Streams());
+  t.true(stream.write('12345'));
+  t.true(stream.write('12345'));
+  t.false(stream.write('1'));
+  t.true(response.destroyed);
+  t.true(stream.closed.aborted);
+  t.false(stream.write('more'));
+});
+
+test('there is a number of streams and no more; one that ends makes room; a stop ends all', (t) => {
+  const streams = new Streams();
+  const all = Array.from({ length: 1000 }, () => open(streams));
+  t.throws(() => open(streams), { code: 'overloaded' });
+  all[0]!.response.destroy();
+  t.notThrows(() => open(streams));
+  streams.stop();
+  t.true(all.slice(1).every(({ response, stream }) => response.ended && stream.closed.aborted));
+  t.throws(() => open(streams), { code: 'overloaded' });
+});
