@@ -125,7 +125,7 @@ export class Child {
             this.#backOff = firstBackOff;
             this.#say('was restarted');
           },
-          (error: unknown) => this.#say(`could not be restarted: ${error instanceof Error ? error.message : String(error)}`),
+          (error: unknown) => this.#say(`could not be restarted: ${(error instanceof Error ? error.message : String(error)).replace(/\.$/, '')}`),
         );
         this.#watch();
       }, this.#backOff);
