@@ -9,14 +9,16 @@ export interface StreamOptions {
   readonly open: (signal: AbortSignal) => Promise<IncomingMessage>;
   /** Messages in order. One that throws ends this connection. */
   readonly onMessage: (message: StreamMessage) => void;
-  /** The stream is down (why) and will be opened again. */
+  /** The stream is down (why) and will be opened again; told once for each reason until it is whole again. */
   readonly onDown: (problem: SallyportError) => void;
 }
 
 const firstRetryMs = 50;
-const longestRetryMs = 2000;
+/** The socket is on this machine, so a try costs little, and everything waits for the one that succeeds. */
+const longestRetryMs = 500;
 /** Three heartbeats missed: the other side is gone, whatever the socket says. */
 const silenceMs = 3 * heartbeatMs;
+const reasonsMax = 100;
 /** A run's snapshot has its whole policy. */
 const longestLine = 4 * 1024 * 1024;
 
@@ -26,6 +28,7 @@ export class PushStream {
   readonly #ended = new AbortController();
   #silence: Timer | undefined;
   #retryMs = firstRetryMs;
+  readonly #told = new Set<string>();
 
   constructor(options: StreamOptions) {
     this.#options = options;
@@ -41,9 +44,9 @@ export class PushStream {
     while (!this.#ended.signal.aborted) {
       try {
         await this.#once();
-        this.#options.onDown(new SallyportError('control_plane_unreachable', 'The control plane closed the stream.'));
+        this.#down(new SallyportError('control_plane_unreachable', 'The control plane closed the stream.'));
       } catch (error) {
-        if (!this.#ended.signal.aborted) this.#options.onDown(toSallyportError(error));
+        this.#down(brokenOff(error));
       }
       this.#silence?.cancel();
       if (this.#ended.signal.aborted) return;
@@ -53,6 +56,12 @@ export class PushStream {
       });
       this.#retryMs = Math.min(this.#retryMs * 2, longestRetryMs);
     }
+  }
+
+  #down(problem: SallyportError): void {
+    if (this.#ended.signal.aborted || this.#told.has(problem.message)) return;
+    if (this.#told.size < reasonsMax) this.#told.add(problem.message);
+    this.#options.onDown(problem);
   }
 
   async #once(): Promise<void> {
@@ -83,7 +92,10 @@ export class PushStream {
     if (message.type === 'hello' && message.protocol !== dataPlaneVersion) {
       throw new SallyportError('not_supported', `The control plane speaks version ${message.protocol} of the data-plane protocol, this proxy ${dataPlaneVersion}.`);
     }
-    if (message.type === 'synced') this.#retryMs = firstRetryMs;
+    if (message.type === 'synced') {
+      this.#retryMs = firstRetryMs;
+      this.#told.clear();
+    }
     this.#options.onMessage(message);
   }
 
@@ -91,4 +103,11 @@ export class PushStream {
     this.#silence?.cancel();
     this.#silence = this.#options.clock.setTimeout(() => connection.abort(new Error(`Nothing came from the control plane for ${silenceMs} ms.`)), silenceMs, { background: true });
   }
+}
+
+/** A connection that breaks off in the middle of its answer is an error of the system; whatever else is thrown is a fault of ours. */
+function brokenOff(error: unknown): SallyportError {
+  const { code } = error as { readonly code?: unknown };
+  if (error instanceof SallyportError || typeof code !== 'string') return toSallyportError(error);
+  return new SallyportError('control_plane_unreachable', `The stream of the control plane broke off (${code}).`, { cause: error });
 }

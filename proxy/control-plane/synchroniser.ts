@@ -26,6 +26,8 @@ const acknowledgeRetryMs = 250;
 export class Synchroniser {
   readonly #options: SynchroniserOptions;
   #heardAt: number | undefined;
+  /** Whether all runs have been named once. */
+  #synced = false;
   #maxAgeMs = snapshotMaxAgeMs;
   #incarnation: string | undefined;
   /** Runs named since `hello`; undefined outside a full snapshot. */
@@ -46,11 +48,12 @@ export class Synchroniser {
   /** Settles when the first full snapshot is in effect. */
   get ready(): Promise<void> { return this.#first.promise; }
 
-  /** Why nothing may be decided: nothing was heard for too long. */
+  /** Why nothing may be decided: nothing was heard for too long, or not everything yet. */
   expired(): SallyportError | undefined {
-    const { clock } = this.#options;
-    if (this.#heardAt !== undefined && clock.monotonic() - this.#heardAt <= this.#maxAgeMs) return undefined;
-    return new SallyportError('snapshot_expired', this.#heardAt === undefined ? 'The proxy has not heard from its control plane yet.' : `The proxy has not heard from its control plane for ${Math.round((clock.monotonic() - this.#heardAt) / 1000)} s.`);
+    if (this.#heardAt === undefined || !this.#synced) return new SallyportError('snapshot_expired', 'The proxy has not heard from its control plane yet.', { retry_after: 1 });
+    const silence = this.#options.clock.monotonic() - this.#heardAt;
+    if (silence <= this.#maxAgeMs) return undefined;
+    return new SallyportError('snapshot_expired', `The proxy has not heard from its control plane for ${Math.round(silence / 1000)} s.`, { retry_after: 1 });
   }
 
   /** Something that has to be in effect before what was heard so far is acknowledged. */
@@ -81,6 +84,7 @@ export class Synchroniser {
       case 'synced':
         if (this.#named !== undefined) runs.retain(this.#named);
         this.#named = undefined;
+        this.#synced = true;
         this.#version = message.version;
         this.#options.reconnected();
         signals.stream.publish({ problem: undefined });

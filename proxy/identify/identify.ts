@@ -85,9 +85,6 @@ function byCredentials(headers: readonly string[], remote: string, context: Iden
   if (run === undefined) {
     const over = credentials.run_id === undefined ? undefined : runs.ended(credentials.run_id);
     if (over !== undefined && timingSafeEqual(digest, over.tokenSha256)) return refused(ended(), { run_id: credentials.run_id!, session_id: over.session_id });
-    // A worker that has just started knows no run yet: that is no attempt, and its agent may come again.
-    const unready = context.unready();
-    if (unready !== undefined) return refused(unready, undefined, false);
     return failed(credentials.run_id === undefined ? wrong('No run has this token.') : new SallyportError('unknown_run', 'There is no such run.'), remote, context);
   }
   if (!timingSafeEqual(digest, run.tokenSha256)) {

@@ -44,13 +44,14 @@ export async function startRecorder(options: RecorderOptions): Promise<Recorder>
   let deleted: Deleted = { sequence: -1, digest: firstPrevious };
   let journal: Journal | undefined;
   const refresh = (): void => { if (journal !== undefined) journal.refusal = shipping.refusal(journal.journal_id); };
-  let trouble = false;
+  let trouble: string | undefined;
 
   const shipping = new Shipping({
     send, clock, maxBytes,
     onTrouble: (problem) => {
-      if (trouble !== (problem !== undefined) || problem !== undefined) signals.shipping.publish({ problem });
-      trouble = problem !== undefined;
+      // The same is tried again and again while it lasts.
+      if (trouble !== problem?.message) signals.shipping.publish({ problem });
+      trouble = problem?.message;
       refresh();
     },
     beforeDeletion: async (journalId, through) => {

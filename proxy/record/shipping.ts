@@ -54,6 +54,7 @@ export class Shipping {
   #retry: Timer | undefined;
   #retryMs = firstRetryMs;
   #ended = false;
+  #deleting: Promise<void> = Promise.resolve();
   #waiters: { readonly journal_id: string; readonly through: number; readonly resolve: () => void }[] = [];
 
   constructor(options: ShippingOptions) {
@@ -87,8 +88,14 @@ export class Shipping {
     return new Promise((resolve) => this.#waiters.push({ journal_id: journalId, through, resolve }));
   }
 
-  /** Deletes what a seal covers; a segment that was not taken stays whatever the message says. */
-  async sealed(journalId: string, through: number): Promise<void> {
+  /** Deletes what a seal covers; a segment that was not taken stays whatever the message says. One deletion at a time: what it counts must not move. */
+  sealed(journalId: string, through: number): Promise<void> {
+    const mine = this.#deleting.then(() => this.#delete(journalId, through));
+    this.#deleting = mine.catch(() => { /* Told to who asked for it. */ });
+    return mine;
+  }
+
+  async #delete(journalId: string, through: number): Promise<void> {
     const line = this.#lines.get(journalId);
     if (line === undefined) return;
     const last = Math.min(through, line.next - 1);
@@ -119,6 +126,7 @@ export class Shipping {
     this.#ended = true;
     this.#retry?.cancel();
     await this.#working;
+    await this.#deleting;
   }
 
   #work(): void {
