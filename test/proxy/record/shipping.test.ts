@@ -134,3 +134,21 @@ test('above its bound of bytes nothing new begins, until a seal makes room', asy
   await shipping.sealed('live', 0);
   t.is(shipping.refusal('live'), undefined);
 });
+
+test('seals that come faster than files are deleted lose no segment', async (t) => {
+  const setup = await setUp(t);
+  const { shipping, segment, exists, deleted, sent } = setup;
+  shipping.addJournal('live', '', true, []);
+  for (const sequence of [0, 1, 2, 3]) shipping.add(await segment('live', sequence));
+  await shipping.shipped('live', 3);
+  // As after each start of the control plane, which names all that is sealed and then goes on.
+  const seals = [shipping.sealed('live', 0), shipping.sealed('live', 1), shipping.sealed('live', 1)];
+  for (const sequence of [4, 5]) shipping.add(await segment('live', sequence));
+  await Promise.all(seals);
+  await shipping.shipped('live', 5);
+  t.deepEqual(sent, [0, 1, 2, 3, 4, 5].map((sequence) => `live${sequence}`));
+  t.deepEqual(deleted, [['live', 0], ['live', 1]]);
+  t.deepEqual(await Promise.all([0, 1, 2, 3, 4, 5].map((sequence) => exists('live', sequence))), [false, false, true, true, true, true]);
+  await shipping.sealed('live', 5);
+  t.false(await exists('live', 5));
+});
