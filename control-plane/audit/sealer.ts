@@ -1,4 +1,4 @@
-import { signSeal, type SealLine } from '../../contracts/seal.ts';
+import { signSeal, verifySeal, type SealLine } from '../../contracts/seal.ts';
 import type { NoteSigner } from '../../contracts/signed-note.ts';
 import { makeChange } from '../change.ts';
 import { startLoop, type Loop } from '../loop.ts';
@@ -42,12 +42,12 @@ export class Sealer {
     } });
   }
 
-  /** Seals what is in the tree and not sealed yet. */
+  /** Seals what is in the tree and not sealed yet; with several replicas, by this one's key. */
   async sealRest(): Promise<void> {
     await this.#inOrder(async () => {
       const last = await selectLastSeal(this.#services.database.kysely);
       const { size } = await selectTree(this.#services.database.kysely);
-      if (size > (last?.size ?? 0)) await this.#seal(last);
+      if (last === undefined || last.size < size || !verifySeal(last.note, this.#signer).ok) await this.#seal(last);
     });
   }
 

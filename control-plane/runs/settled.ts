@@ -18,15 +18,21 @@ const silenceMs = segmentMaxAgeMs + 500;
  */
 export async function awaitSettled(services: Services, run_id: string, waitMs: number): Promise<SettledAnswer> {
   const deadline = services.clock.monotonic() + waitMs;
-  for (;;) {
-    const left = deadline - services.clock.monotonic();
-    const wait = services.signals.next([`run:${run_id}`, 'acknowledged', 'sequenced'], services.clock, Math.max(0, Math.min(pollMs, left)));
-    const settled = await isSettled(services, run_id);
-    if (settled || left <= 0) {
-      wait.cancel();
-      return { settled, chain: await chainHead(services) };
+  // A stop ends the wait as it ends streams: with what is known by then.
+  const hold = services.streams.hold();
+  try {
+    for (;;) {
+      const left = deadline - services.clock.monotonic();
+      const wait = services.signals.next([`run:${run_id}`, 'acknowledged', 'sequenced'], services.clock, Math.max(0, Math.min(pollMs, left)), hold.signal);
+      const settled = await isSettled(services, run_id);
+      if (settled || left <= 0 || hold.signal.aborted) {
+        wait.cancel();
+        return { settled, chain: await chainHead(services) };
+      }
+      await wait.over;
     }
-    await wait.over;
+  } finally {
+    hold.release();
   }
 }
 

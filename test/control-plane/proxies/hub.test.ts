@@ -1,6 +1,7 @@
 import test from 'ava';
 import type { StreamMessage } from '../../../contracts/data-plane.ts';
 import type { CreatedRun, RunView } from '../../../contracts/run-api.ts';
+import { verifyExport } from '../../../contracts/verify.ts';
 import type { ProxyView } from '../../../control-plane/proxies/commands.ts';
 import { until, within } from '../../helpers/wait.ts';
 import { backends } from '../backends.ts';
@@ -93,6 +94,11 @@ postgres.test('two control planes on one database are one: runs, acknowledgement
     const [first, second] = await Promise.all([one, two].map((plane) => plane.call<{ size: number; root: string }>('GET', '/admin/audit/head')));
     return first!.body.size === second!.body.size && first!.body.root === second!.body.root && first!.body.size >= 23;
   });
+  for (const plane of [one, two, one]) {
+    const report = verifyExport((await plane.call<string>('GET', '/admin/audit/export')).text.split('\n').slice(0, -1));
+    t.deepEqual(report.problems, [], 'either one\'s export verifies with its own key');
+    t.is(report.sealed, report.entries);
+  }
   t.deepEqual([...one.faults, ...two.faults], []);
 });
 
