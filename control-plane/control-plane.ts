@@ -14,6 +14,7 @@ import { SealsFile } from './audit/seals-file.ts';
 import { chainHead, sequence, startSequencer } from './audit/sequencer.ts';
 import { startDrawExpiry } from './budgets/loop.ts';
 import type { Configuration } from './config.ts';
+import { lockFile } from './database/folder-lock.ts';
 import { openDatabase } from './database/open.ts';
 import { listenOnSocket, listenOnTcp, type Listener } from './http/listen.ts';
 import type { FaultListener } from './http/problems.ts';
@@ -46,13 +47,26 @@ const stopMs = 3_000;
 export async function startControlPlane(configuration: Configuration, { clock, onFault, loadBundle }: Surroundings): Promise<ControlPlane> {
   const folder = configuration.data_folder;
   await mkdir(folder, { recursive: true, mode: 0o700 });
+  // An embedded database takes this lock itself. Without one it still keeps an orphan of a supervisor that died, which would take the
+  // socket with it when it ends, from overlapping with its successor.
+  const lock = configuration.database_url === undefined ? undefined : await lockFile(join(folder, 'postgres.lock'));
   const [bundle, database] = await Promise.allSettled([
     loadBundle(configuration.policies_folder),
     openDatabase({ url: configuration.database_url, folder: join(folder, 'postgres') }, clock),
   ]);
-  if (database.status === 'rejected') throw database.reason;
-  const ends: (() => Promise<void>)[] = [() => database.value.close()];
-  const end = async (): Promise<void> => { for (const step of ends.toReversed()) await step(); };
+  if (database.status === 'rejected') {
+    lock?.release();
+    throw database.reason;
+  }
+  const ends: (() => Promise<void>)[] = [async () => {
+    await database.value.close();
+    lock?.release();
+  }];
+  const end = async (): Promise<void> => {
+    const failures: unknown[] = [];
+    for (const step of ends.toReversed()) await step().catch((error: unknown) => { failures.push(error); });
+    if (failures.length > 0) throw failures[0];
+  };
   try {
     if (bundle.status === 'rejected') throw bundle.reason;
     const services: Services = {
