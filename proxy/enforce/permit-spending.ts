@@ -4,11 +4,15 @@ import type { RunSpending } from './spending.ts';
 
 type Bytes = Extract<SpendableMeter, 'bytes_out' | 'bytes_in'>;
 
-/** One permit's share of its run's spending: what it took is what its outcome has to account for. */
+/**
+ * One permit's share of its run's spending: what it took is what its outcome has to account for. Whoever forwards may err (a wait that
+ * ends after the exchange did), so at most what was taken can be given back, and nothing moves once the outcome is settled.
+ */
 export class PermitSpending implements Spending {
   readonly #run: RunSpending;
   readonly #controller: AbortController;
   readonly #taken: Record<SpendableMeter, number> = { requests: 0, bytes_out: 0, bytes_in: 0 };
+  #settled = false;
 
   constructor(run: RunSpending, controller: AbortController) {
     this.#run = run;
@@ -16,14 +20,17 @@ export class PermitSpending implements Spending {
   }
 
   take(meter: SpendableMeter, units: number): number {
+    if (this.#settled) return 0;
     const taken = this.#run.take(meter, units);
     this.#taken[meter] += taken;
     return taken;
   }
 
   giveBack(meter: SpendableMeter, units: number): void {
-    this.#taken[meter] -= units;
-    this.#run.giveBack(meter, units);
+    if (this.#settled) return;
+    const given = Math.min(units, this.#taken[meter]);
+    this.#taken[meter] -= given;
+    this.#run.giveBack(meter, given);
   }
 
   /** False only where the budget refuses; anything else that ends the exchange goes by its stop signal, which names it. */
@@ -39,6 +46,7 @@ export class PermitSpending implements Spending {
 
   /** Gives back what was taken and did not flow. Gives how many bytes flowed that were never taken: a fault of ours. */
   settle(outcome: Outcome): number {
+    this.#settled = true;
     return this.#settle('bytes_out', outcome.bytes_out) + this.#settle('bytes_in', outcome.bytes_in);
   }
 

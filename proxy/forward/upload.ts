@@ -77,10 +77,11 @@ export class Upload implements BodySink, GateUser {
     let taken = already;
     while (taken < head.length) {
       const more = await spending.more('bytes_out', head.length - taken).catch(() => false);
-      if (!more || this.#closed) {
+      // The exchange is over, and its outcome has accounted for what was taken.
+      if (this.#closed) return;
+      if (!more) {
         spending.giveBack('bytes_out', taken);
-        if (!this.#closed) this.#user.refused('bytes_out');
-        return;
+        return this.#user.refused('bytes_out');
       }
       taken += spending.take('bytes_out', head.length - taken);
     }

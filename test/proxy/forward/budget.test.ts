@@ -1,4 +1,5 @@
 import test from 'ava';
+import { setImmediate as turn } from 'node:timers/promises';
 import { until } from '../../helpers/wait.ts';
 import { onHeads, startOrigin, startWireProxy, TestBudget } from '../wire-world.ts';
 
@@ -117,4 +118,20 @@ test('an upload waits for budget, holds the client up meanwhile, and comes whole
   peer.send('HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n');
   await client.hears('200 OK');
   t.like(await proxy.outcome(0), { kind: 'completed', bytes_out: peer.bytes.length });
+});
+
+test('a client that leaves while the head of its request waits for budget does not get its units twice', async (t) => {
+  const budget = new TestBudget({ bytes_out: 5 }, true);
+  const origin = await startOrigin(t);
+  const proxy = await startWireProxy(t, { permit: () => ({ spending: budget }) });
+  const client = await proxy.connect();
+  client.send(get(origin.port));
+  await until('the question', () => budget.asked.length > 0);
+  client.socket.destroy();
+  t.like(await proxy.outcome(0), { kind: 'failed', code: 'client_gone', bytes_out: 0 });
+  // What was taken and did not flow is given back by whoever settles the outcome.
+  budget.grant('bytes_out', 0);
+  await turn();
+  t.deepEqual(budget.left, { bytes_out: 0 });
+  t.is(budget.spent.bytes_out, 5);
 });
