@@ -4,8 +4,9 @@ import { connect } from 'node:net';
  * Keep-alive GETs through a proxy, one outstanding on each connection. Every answer must be a 200 with its whole body, and every
  * connection must have made progress at the end, or the figure is void.
  */
-const [port, target, connections, seconds] = process.argv.slice(2).map((value, index) => (index === 1 ? value : Number(value))) as [number, string, number, number];
-const request = Buffer.from(`GET ${target} HTTP/1.1\r\nHost: ${new URL(target).host}\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n`);
+const [port, target, connections, seconds, authorization] = process.argv.slice(2).map((value, index) => (index === 1 || index === 4 ? value : Number(value))) as [number, string, number, number, string | undefined];
+const credentials = authorization === undefined ? '' : `Proxy-Authorization: ${authorization}\r\n`;
+const request = Buffer.from(`GET ${target} HTTP/1.1\r\nHost: ${new URL(target).host}\r\nUser-Agent: bench\r\nAccept: */*\r\n${credentials}\r\n`);
 let counted = 0;
 let problem: string | undefined;
 let over = false;

@@ -7,10 +7,11 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 /**
- * Plain HTTP, absolute form, keep-alive, 64 connections, 1 KiB: the bare wire beside Squid and tinyproxy and beside no proxy at all, in
- * interleaved rounds. The proxies run on one core, load and origin on the other, where `taskset` and two cores are to be had.
+ * Plain HTTP, absolute form, keep-alive, 64 connections, 1 KiB: Sallyport with all checks on (policy, budget, journal), its bare wire,
+ * Squid, tinyproxy and no proxy at all, in interleaved rounds. The proxies run on one core; load, origin and Sallyport's control plane
+ * on the other, where `taskset` and two cores are to be had.
  *
- *   bin/sallyport-node bench/wire-plain.ts [--rounds 5] [--seconds 3]
+ *   bin/sallyport-node bench/plain.ts [--rounds 5] [--seconds 3]
  */
 const { values } = parseArgs({ options: { rounds: { type: 'string', default: '5' }, seconds: { type: 'string', default: '3' } } });
 const rounds = Number(values.rounds);
@@ -25,6 +26,7 @@ interface Contender {
   readonly name: string;
   readonly port: number;
   readonly pid: number | undefined;
+  readonly authorization?: string;
 }
 
 const has = (tool: string): boolean => {
@@ -97,6 +99,26 @@ async function tinyproxy(): Promise<Contender> {
   return { name: 'tinyproxy', port, pid: child.pid };
 }
 
+/** The product as it is started by anybody, with a run that may do what the load does. */
+async function sallyport(origin: number): Promise<Contender> {
+  const data = join(folder, 'data');
+  const env = { ...process.env, SALLYPORT_DATA: data };
+  const up = spawn(process.execPath, [here('../cli/main.ts'), 'up', '--listen', '127.0.0.1:0', '--api', '127.0.0.1:0', '--json'], { stdio: ['ignore', 'pipe', 'inherit'], env });
+  children.push(up);
+  const { addresses } = await firstLine(up) as { readonly addresses: { readonly proxy: { readonly port: number } } };
+  const created = execFileSync(process.execPath, [
+    here('../cli/main.ts'), 'runs', 'create', '--json', '--allow', `127.0.0.1:${origin}:GET`, '--allow-address', '127.0.0.0/8',
+    '--budget', 'requests=1000000000,bytes_out=1TiB,bytes_in=1TiB,wall_clock=1h',
+  ], { env, encoding: 'utf8' });
+  const { run_id, agent_token } = JSON.parse(created) as { readonly run_id: string; readonly agent_token: string };
+  const pid = Number(execFileSync('pgrep', ['-P', String(up.pid), '-f', 'proxy/main.ts'], { encoding: 'utf8' }));
+  const others = execFileSync('pgrep', ['-P', String(up.pid)], { encoding: 'utf8' }).trim().split('\n').map(Number).filter((other) => other !== pid);
+  if (pinned) for (const [core, process_] of [[0, pid], ...others.map((other) => [1, other])]) execFileSync('taskset', ['-apc', String(core), String(process_)]);
+  return { name: 'sallyport, all checks', port: addresses.proxy.port, pid, authorization: `Basic ${Buffer.from(`${run_id}:${agent_token}`).toString('base64')}` };
+}
+
+const residentMiB = (pid: number | undefined): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid ?? 'self'}/status`, 'latin1'))?.[1]) / 1024;
+
 /** Seconds of processor time that a process has used; 10 ms grain. */
 function processorSeconds(pid: number | undefined): number {
   if (pid === undefined) return 0;
@@ -110,8 +132,11 @@ const range = (numbers: readonly number[], digits: number): string => `${median(
 try {
   const origin = Number((await startNode(1, './wire-origin.ts')).line['port']);
   const wire = await startNode(0, './wire-proxy.ts');
+  const whole = await sallyport(origin);
+  console.log(`An idle proxy worker holds ${residentMiB(whole.pid).toFixed(0)} MiB (goal 120).`);
   const contenders: Contender[] = [
     { name: 'no proxy', port: origin, pid: undefined },
+    whole,
     { name: 'sallyport wire', port: Number(wire.line['port']), pid: wire.pid },
   ];
   for (const [name, start_] of [['squid', squid], ['tinyproxy', tinyproxy]] as const) {
@@ -125,9 +150,9 @@ try {
   const ratios = new Map<string, number[]>();
   for (let round = 0; round < rounds; round++) {
     const seen = new Map<string, number>();
-    for (const { name, port, pid } of round % 2 === 0 ? contenders : contenders.toReversed()) {
+    for (const { name, port, pid, authorization } of round % 2 === 0 ? contenders : contenders.toReversed()) {
       const before = processorSeconds(pid);
-      const { line } = await startNode(1, './wire-load.ts', [String(port), `http://127.0.0.1:${origin}/file`, String(connections), String(seconds)]);
+      const { line } = await startNode(1, './wire-load.ts', [String(port), `http://127.0.0.1:${origin}/file`, String(connections), String(seconds), ...(authorization === undefined ? [] : [authorization])]);
       if (line['problem'] !== null) {
         console.log(`round ${round + 1}, ${name}: void: ${String(line['problem'])}`);
         continue;
@@ -148,5 +173,6 @@ try {
   }
 } finally {
   for (const child of children) child.kill('SIGKILL');
-  rmSync(folder, { recursive: true, force: true });
+  // Sallyport's own children end when their supervisor does, a moment later.
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
 }
