@@ -70,7 +70,8 @@ function isFields(value: unknown, count: number): value is Fields {
 }
 
 function isText(value: unknown, longest: number): value is string {
-  return typeof value === 'string' && value.length <= longest;
+  // Half a surrogate pair has no canonical form, so what is recorded of it could not be taken into the chain.
+  return typeof value === 'string' && value.length <= longest && value.isWellFormed();
 }
 
 function isCount(value: unknown, least: number): value is number {
@@ -82,7 +83,7 @@ function reasonFault(value: unknown): string | undefined {
   if (!effects.has(value['effect'])) return 'a reason has an unknown effect';
   const { rule, pack } = value;
   if (typeof rule !== 'string' || typeof pack !== 'string' || rulePattern.exec(rule)?.[1] !== pack) return 'a reason names a rule that is not of its pack';
-  if (!isText(value['message'], decisionLimits.message)) return `the message of ${rule} is not a text of at most ${decisionLimits.message} characters`;
+  if (!isText(value['message'], decisionLimits.message)) return `the message of ${rule} is not a well-formed text of at most ${decisionLimits.message} characters`;
   if (typeof value['visible_to_agent'] !== 'boolean') return `visible_to_agent of ${rule} is not a boolean`;
   return undefined;
 }

@@ -23,7 +23,7 @@ export const eventTypes = [
   'egress.cut', // the same, and {code, meter?}
   'allowance.returned', // {returned: {<meter>: units}}
   'journal.opened', // {journal_id, slot}
-  'journal.recovered', // {journal_id, open: [{egress_id, run_id}]}: written after a crash by the worker that took the slot over
+  'journal.recovered', // {journal_id, open: [{egress_id, run_id}]}: written after a crash by the worker that took the slot over, one for every 400 open exchanges
   'journal.omitted', // {records}: refusals that could not be written while the disk was full
   'engine.replaced', // {throws}
 ] as const;

@@ -27,4 +27,12 @@ export const firstPrevious = '0'.repeat(64);
 
 /** A segment is closed after this many records or milliseconds, whichever comes first. */
 export const segmentMaxRecords = 1000;
+/** Of one record; a redacted exchange has about 1 KiB. A larger one is refused by the journal already, since a segment that holds it is never taken. */
+export const recordMaxBytes = 64 * 1024;
 export const segmentMaxAgeMs = 1000;
+
+/** Whether a record, without its newline, is small enough to be taken. */
+export function fitsRecord(line: string): boolean {
+  // No UTF-16 unit takes more than three bytes, so most need not be counted.
+  return line.length * 3 <= recordMaxBytes || Buffer.byteLength(line) <= recordMaxBytes;
+}

@@ -7,10 +7,14 @@ const shown: ReadonlySet<string> = new Set([
   'retry-after', 'server', 'transfer-encoding', 'upgrade', 'user-agent', 'via',
 ]);
 
-/** So that a record has a bound (contracts/segment.ts): 100 fields of at most 64 + 256 characters. */
+/**
+ * So that a record has a bound (contracts/journal.ts): 100 fields of at most 64 + 256 characters, values of 8 Ki together. What they hold
+ * is anybody's choice, and quotes or bytes above 127 take two bytes each: at most some 25 KiB.
+ */
 const fieldsMax = 100;
 const nameMaxLength = 64;
 const valueMaxLength = 256;
+const valuesMaxLength = 8192;
 
 export const redacted = '[redacted]';
 
@@ -30,14 +34,17 @@ export function redactUrl(url: string): string {
   return cut(before, valueMaxLength) + query;
 }
 
-/** `headers` is a list of names and values in turn, as they came; `Location` is shown as by `redactUrl`. */
+/** `headers` is a list of names and values in turn, as they came; `Location` is shown as by `redactUrl`; beyond the bound of all values only names are. */
 export function redactHeaders(headers: readonly string[]): RecordedHeaders {
   const recorded: [string, string][] = [];
+  let left = valuesMaxLength;
   for (let index = 0; index + 1 < headers.length && recorded.length < fieldsMax; index += 2) {
     const name = headers[index]!;
     const value = headers[index + 1]!;
     const lower = name.toLowerCase();
-    recorded.push([cut(name, nameMaxLength), shown.has(lower) ? cut(value, valueMaxLength) : lower === 'location' ? redactUrl(value) : redacted]);
+    const visible = shown.has(lower) ? cut(value, valueMaxLength) : lower === 'location' ? redactUrl(value) : redacted;
+    left -= visible.length;
+    recorded.push([cut(name, nameMaxLength), left < 0 ? redacted : visible]);
   }
   return recorded;
 }

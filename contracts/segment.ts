@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
 import { sha256Hex } from './digest.ts';
 import { eventSchema, type Event } from './event.ts';
-import { firstPrevious, segmentMaxRecords, type SegmentFooter, type SegmentHeader } from './journal.ts';
+import { firstPrevious, recordMaxBytes, segmentMaxRecords, type SegmentFooter, type SegmentHeader } from './journal.ts';
 
 export interface Segment {
   readonly header: SegmentHeader;
@@ -15,11 +15,9 @@ export interface Segment {
   readonly dropped_bytes: number;
 }
 
-/** One record; a redacted exchange has about 1 KiB, and at most some 30 (contracts/redaction.ts). */
-const recordMaxBytes = 64 * 1024;
 export const segmentMaxBytes = 64 * 1024 * 1024;
-/** The worker that closes another's segment adds `journal.recovered` to what may be full. */
-const recordsMax = segmentMaxRecords + 1;
+/** The worker that closes another's segment adds `journal.recovered` to what may be full: one for every 400 exchanges that were open. */
+const recordsMax = segmentMaxRecords + 100;
 
 const hex64 = z.string().regex(/^[0-9a-f]{64}$/);
 const headerSchema = z.strictObject({
@@ -39,7 +37,7 @@ export function formatSegment(header: SegmentHeader, events: readonly Event[]): 
 
 /**
  * Reads a segment (contracts/journal.ts) and checks it: UTF-8, header, every record an event, counts, digest, bounds (64 MiB,
- * 64 KiB a record, 1,001 records). `reason` is a clause for a person. Whether it is the next of its journal is for the caller.
+ * 64 KiB a record, 1,100 records). `reason` is a clause for a person. Whether it is the next of its journal is for the caller.
  */
 export function parseSegment(bytes: Uint8Array): { readonly ok: true; readonly segment: Segment } | { readonly ok: false; readonly reason: string } {
   if (bytes.length > segmentMaxBytes) return refuse(`it is longer than ${segmentMaxBytes} bytes`);

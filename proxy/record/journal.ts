@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import type { Clock, Timer } from '../../contracts/clock.ts';
-import type { SallyportError } from '../../contracts/errors.ts';
-import { firstPrevious, segmentMaxAgeMs, segmentMaxRecords } from '../../contracts/journal.ts';
+import { SallyportError } from '../../contracts/errors.ts';
+import { firstPrevious, fitsRecord, recordMaxBytes, segmentMaxAgeMs, segmentMaxRecords } from '../../contracts/journal.ts';
 import { OpenExchanges, type OpenExchange } from './open-exchanges.ts';
 import { localDisk, SegmentFile, segmentName, unavailable, type Disk } from './segment-file.ts';
 
@@ -92,10 +92,12 @@ export class Journal {
 
   /**
    * Appends a record that must be on disk before what it speaks of happens, without its newline. The receipt rejects with
-   * `journal_unavailable`; the record is then not in the journal and never will be.
+   * `journal_unavailable`; the record is then not in the journal and never will be. One that the control plane would not take is
+   * `not_supported`: it would stop this journal, and with it all runs.
    */
   append(line: string, opens?: OpenExchange): Promise<void> {
     if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
+    if (!fitsRecord(line)) return Promise.reject(new SallyportError('not_supported', `What has to be recorded of this request is larger than ${recordMaxBytes} bytes.`));
     let group = this.#groups.at(-1);
     if (group === undefined || group.lines.length >= groupRecords) {
       group = newGroup();
@@ -109,7 +111,7 @@ export class Journal {
 
   /** Appends what has happened already; `ends` names the exchange that it ends. Kept until it can be written. */
   note(line: string, ends?: string): void {
-    if (ends === undefined && this.#owedUnits + line.length > waitingRefusals) {
+    if (ends === undefined && (this.#owedUnits + line.length > waitingRefusals || !fitsRecord(line))) {
       this.#omitted++;
       return;
     }

@@ -22,7 +22,7 @@ export interface RecoveredJournal {
   readonly crashed: boolean;
 }
 
-/** The line of `journal.recovered`. */
+/** A line of `journal.recovered`. */
 export type DescribeRecovery = (journalId: string, open: readonly OpenExchange[]) => string;
 
 /**
@@ -61,10 +61,10 @@ export async function recoverJournal(folder: string, journalId: string, describe
     }
     // A recovery that was itself cut short may have come as far as this.
     if (unfinished !== undefined || !recovered) {
-      const line = describe(journalId, Array.from(exchanges, ([egress_id, run_id]) => ({ egress_id, run_id })));
+      const lines = describeAll(journalId, Array.from(exchanges, ([egress_id, run_id]) => ({ egress_id, run_id })), describe);
       const sequence = unfinished?.sequence ?? state.through + 1 + sequences.length;
       if (unfinished === undefined) sequences.push(sequence);
-      await finish(path(sequence), unfinished ?? { sequence, kept: header(journalId, sequence, previous), records: 0 }, line);
+      await finish(path(sequence), unfinished ?? { sequence, kept: header(journalId, sequence, previous), records: 0 }, lines);
     }
     await writeJournalState(folder, { ...state, closed: true });
   }
@@ -88,9 +88,18 @@ function header(journal_id: string, sequence: number, previous: string): Buffer 
   return Buffer.from(`${JSON.stringify(line)}\n`);
 }
 
-async function finish(path: string, { kept, records }: Unfinished, line: string): Promise<void> {
-  const body = Buffer.concat([kept, Buffer.from(`${line}\n`)]);
-  const footer: SegmentFooter = { end: true, records: records + 1, digest: createHash('sha256').update(body).digest('hex') };
+/** Exchanges named by one record, some 110 bytes each: a record has a bound, and a worker may have had many thousands open. */
+const openPerRecord = 400;
+
+function describeAll(journalId: string, open: readonly OpenExchange[], describe: DescribeRecovery): readonly string[] {
+  const lines = [describe(journalId, open.slice(0, openPerRecord))];
+  for (let from = openPerRecord; from < open.length; from += openPerRecord) lines.push(describe(journalId, open.slice(from, from + openPerRecord)));
+  return lines;
+}
+
+async function finish(path: string, { kept, records }: Unfinished, lines: readonly string[]): Promise<void> {
+  const body = Buffer.concat([kept, Buffer.from(`${lines.join('\n')}\n`)]);
+  const footer: SegmentFooter = { end: true, records: records + lines.length, digest: createHash('sha256').update(body).digest('hex') };
   const handle = await open(path, 'a+', 0o600);
   try {
     await handle.truncate(kept.length === 0 ? 0 : Math.min(kept.length, (await handle.stat()).size));

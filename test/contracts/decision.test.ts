@@ -57,6 +57,7 @@ const others: readonly [title: string, value: unknown][] = [
   ['a reason without a rule', { ...allow, reasons: [{ ...reason('allow'), rule: '' }] }],
   ['a reason with an extra key', { ...allow, reasons: [{ ...reason('allow'), note: 1 }] }],
   ['a message that is no text', { ...allow, reasons: [{ ...reason('allow'), message: 1 }] }],
+  ['a message with half a surrogate pair', { ...allow, reasons: [{ ...reason('allow'), message: 'x\ud83d' }] }],
   ['a message that is too long', { ...allow, reasons: [{ ...reason('allow'), message: 'x'.repeat(501) }] }],
   ['visibility that is no boolean', { ...allow, reasons: [{ ...reason('allow'), visible_to_agent: 'no' }] }],
   ['too many reasons', { ...allow, reasons: Array.from({ length: 65 }, () => reason('allow')) }],

@@ -27,6 +27,9 @@ test('a recorded head has a bound, whatever was sent', (t) => {
   t.true(recorded.every(([, value]) => value.length <= 259));
   t.true(JSON.stringify(redactHeaders(['n'.repeat(5000), 'v', 'location', `/${'p'.repeat(5000)}?x`])).length < 500);
   t.deepEqual(redactHeaders(['alone']), []);
+  const shown = redactHeaders(Array.from({ length: 100 }, () => ['accept-encoding', '"'.repeat(256)]).flat());
+  t.deepEqual([shown.length, shown[0]?.[1].length, shown[99]?.[1]], [100, 256, redacted]);
+  t.true(JSON.stringify(shown).length < 25 * 1024);
 });
 
 test('no value of an unlisted field is ever recorded', (t) => {

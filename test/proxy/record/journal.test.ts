@@ -192,3 +192,14 @@ test('while too much waits to be shipped nothing begins, and what goes on is rec
   await journal.end();
   t.deepEqual(await numbers(), [1, 3, 4]);
 });
+
+test('a record that the control plane would not take is refused before it is written', async (t) => {
+  const { journal, numbers } = await setUp(t);
+  const large = writer.returned({ run_id: `run_1${'\u00e9'.repeat(33_000)}`, session_id: 'ses_1' }, { requests: 1 }).text;
+  t.true(large.length < 64 * 1024 && Buffer.byteLength(large) > 64 * 1024);
+  t.is(await code(t, journal.append(large)), 'not_supported');
+  journal.note(large);
+  await journal.append(record(2));
+  await journal.end();
+  t.deepEqual((await numbers()).filter((number) => !Number.isNaN(number)), [2]);
+});

@@ -123,3 +123,16 @@ test('a journal with a segment missing is not touched', async (t) => {
   await writeFile(join(folder, '00000005.ndjson'), await readFile(join(folder, '00000001.ndjson')));
   await t.throwsAsync(recoverJournal(folder, journal_id, describe), { message: /cannot be used.*keep it for inspection/ });
 });
+
+test('a crash with thousands of exchanges open leaves records that the control plane takes', async (t) => {
+  const folder = await temporaryFolder(t);
+  const open = Array.from({ length: 20_000 }, () => ({ egress_id: newId('egress', 1), run_id: newId('run', 1) }));
+  const journal_id = newId('journal', 1);
+  const journal = new Journal({ folder, journal_id, durability: 'crash', clock: testClock(), onClosed: () => undefined, onAvailability: () => undefined, omission: () => '' });
+  await Promise.all(Array.from({ length: 1000 }, (_, index) => journal.append(endedLine(writer, subject(index)))));
+  await writeJournalState(folder, { through: -1, digest: '0'.repeat(64), closed: false, open });
+  await recoverJournal(folder, journal_id, describe);
+  const [segment] = await segments(folder);
+  const found = segment!.events.filter(({ type }) => type === 'journal.recovered').flatMap(({ facts }) => facts['open'] as unknown as typeof open);
+  t.deepEqual(new Set(found.map(({ egress_id }) => egress_id)), new Set(open.map(({ egress_id }) => egress_id)));
+});
