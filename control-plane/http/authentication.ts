@@ -20,7 +20,7 @@ export function markLocal(socket: Socket): void {
 
 /**
  * Puts the principal on the request. With a header, its token alone decides; without one, only the local socket's callers are
- * somebody: the local operator. Whoever keeps failing over TCP is refused before it is looked at (`rate_limited`).
+ * somebody: the local operator. Whoever keeps failing is told to wait (`rate_limited`); guessing 256 bits is hopeless at any rate.
  */
 export function authentication(services: Services): Middleware<State> {
   const failures = new FailureLimit(services.clock);
@@ -34,10 +34,11 @@ async function identify(services: Services, failures: FailureLimit, req: Incomin
   const local = localConnections.has(req.socket);
   const header = req.headers.authorization;
   if (header === undefined && local) return { kind: 'operator', id: 'local', local: true };
+  const principal = header === undefined ? undefined : await principalOf(services, header);
+  // Whoever has the right credentials is never held up by others who share the address or the socket, and guess.
+  if (principal !== undefined) return principal;
   const from = local ? 'local' : req.socket.remoteAddress ?? 'unknown';
   if (!failures.mayTry(from)) throw new SallyportError('rate_limited', 'Too many wrong credentials came from this address.', { retry_after: failures.seconds });
-  const principal = header === undefined ? undefined : await principalOf(services, header);
-  if (principal !== undefined) return principal;
   failures.failed(from);
   throw new SallyportError('unauthenticated', header === undefined ? 'There is no Authorization header.' : 'These credentials are not known here, or not valid any more.');
 }

@@ -65,3 +65,16 @@ test('whoever keeps guessing over TCP is put off, and others are not', async (t)
   t.truthy((await call(target, 'GET', '/chat/run')).headers['retry-after']);
   t.is((await plane.call('GET', '/chat/run')).status, 200);
 });
+
+test('whoever guesses cannot lock out those who have a key, behind the same address or on the socket', async (t) => {
+  const { plane, target } = await startOnTcp(t);
+  const key = /sp_op_\S+/.exec(plane.controlPlane.notices[0]!)![0];
+  for (let attempt = 0; attempt < 25; attempt++) {
+    const guess = { token: `sp_px_${'guess'.repeat(5)}${attempt}` };
+    await call(target, 'GET', '/chat/run', guess);
+    await plane.call('GET', '/chat/run', guess);
+  }
+  t.is((await call(target, 'GET', '/chat/run', { token: key })).status, 200);
+  t.is((await plane.call('GET', '/chat/run', { token: key })).status, 200);
+  t.is((await plane.call('GET', '/admin/audit/head', { token: proxyToken })).status, 403, 'the worker of this installation');
+});
