@@ -47,6 +47,11 @@ export function localApi(socketPath: string): ApiClient {
   return client(socketPath, (method, path, headers) => httpRequest({ socketPath, method, path, headers, agent: false }));
 }
 
+/** By the same socket, as a process of the installation. */
+export function dataPlaneApi(socketPath: string, token: string): ApiClient {
+  return client(socketPath, (method, path, headers) => httpRequest({ socketPath, method, path, headers: { ...headers, authorization: `Bearer ${token}` }, agent: false }));
+}
+
 export function remoteApi({ url, key }: Remote): ApiClient {
   const base = url.pathname.replace(/\/$/, '');
   return client(url.origin, (method, path, headers) => {

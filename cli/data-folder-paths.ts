@@ -7,5 +7,9 @@ export const linkSocket = (folder: string): string => join(folder, 'up.sock');
 export const runSocket = (folder: string, shortId: string): string => join(folder, 's', shortId);
 export const lockFile = (folder: string): string => join(folder, 'lock');
 export const logFolder = (folder: string): string => join(folder, 'log');
+/** What a jail host's agent writes to its outputs. */
+export const agentLog = (folder: string, runId: string): string => join(logFolder(folder), 'agents', `${runId}.log`);
+/** By which the control plane knows the jail host of this folder again. */
+export const hostIdFile = (folder: string): string => join(folder, 'host_id');
 export const sealsFile = (folder: string): string => join(folder, 'seals.jsonl');
 export const sealPublicKey = (folder: string): string => join(folder, 'keys', 'seal.pub');

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { agentCommandSchema } from './agents.ts';
 import { amountsSchema, type Balances } from './budget.ts';
 import { channels, runStateSchema, type Channel, type RunState } from './run.ts';
 import { runPolicySchema, type RunPolicy } from './run-policy.ts';
@@ -17,9 +18,13 @@ export const createRunSchema = z.strictObject({
   unlimited_wall_clock: z.boolean().optional(),
   policy: runPolicySchema.optional(),
   queue: z.boolean().optional(),
+  /** A jail host starts it once the run is Active; only for the local operator, and only on channel `jail`. */
+  command: agentCommandSchema.optional(),
   labels: z.record(z.string().min(1).max(63), z.string().max(200)).optional(),
-});
+}).refine(({ command, channel }) => command === undefined || channel === 'jail', { path: ['command'], message: 'needs channel jail' });
 export type CreateRun = z.infer<typeof createRunSchema>;
+/** As callers write it. */
+export type CreateRunInput = Omit<z.input<typeof createRunSchema>, 'policy'> & { readonly policy?: RunPolicy };
 
 /** Answer of `GET /chat/run/:run_id`. Times are milliseconds since 1970. */
 export interface RunView {

@@ -1,5 +1,7 @@
 import Koa from 'koa';
 import { toSallyportError } from '../contracts/errors.ts';
+import type { AgentHub } from './agents/hub.ts';
+import { agentsRoutes } from './agents/routes.ts';
 import { auditRoutes } from './audit/routes.ts';
 import type { Sealer } from './audit/sealer.ts';
 import { authentication } from './http/authentication.ts';
@@ -16,7 +18,7 @@ import { runsRoutes } from './runs/routes.ts';
 import type { Services } from './services.ts';
 
 /** The steps of a request, in order. */
-export function createApp(services: Services, hub: Hub, sealer: Sealer): Koa<State> {
+export function createApp(services: Services, hub: Hub, agents: AgentHub, sealer: Sealer): Koa<State> {
   const app = new Koa<State>();
   // What comes here was not thrown by a step: a client that left before its answer was written is no fault of ours.
   app.on('error', (error: NodeJS.ErrnoException) => { if (error.syscall === undefined) services.onFault(toSallyportError(error), 'http'); });
@@ -27,6 +29,7 @@ export function createApp(services: Services, hub: Hub, sealer: Sealer): Koa<Sta
   app.use(authentication(services));
   app.use(runsRoutes(services).routes());
   app.use(proxiesRoutes(services, hub).routes());
+  app.use(agentsRoutes(services, agents).routes());
   app.use(policiesRoutes(services).routes());
   app.use(auditRoutes(services, sealer).routes());
   app.use(notFound);

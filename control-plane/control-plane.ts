@@ -5,6 +5,7 @@ import type { Clock } from '../contracts/clock.ts';
 import { toSallyportError } from '../contracts/errors.ts';
 import { ensureOperatorKey } from './access/commands.ts';
 import { tokenSha256 } from './access/rules.ts';
+import { AgentHub } from './agents/hub.ts';
 import { createApp } from './app.ts';
 import { ensureTree } from './audit/commands.ts';
 import { checkAgainstSeal } from './audit/rules.ts';
@@ -94,8 +95,10 @@ export async function startControlPlane(configuration: Configuration, { clock, o
     ends.push(async () => { await Promise.all(loops.map((loop) => loop.stop())); });
     const hub = new Hub(services);
     ends.push(() => hub.stop());
+    const agents = new AgentHub(services);
+    ends.push(() => agents.stop());
 
-    const handler = createApp(services, hub, sealer).callback();
+    const handler = createApp(services, hub, agents, sealer).callback();
     const listeners: Listener[] = [];
     ends.push(async () => {
       services.streams.stop();

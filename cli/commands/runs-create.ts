@@ -1,36 +1,72 @@
 import type { Command } from 'commander';
+import { resolve } from 'node:path';
 import { SallyportError } from '../../contracts/errors.ts';
 import type { CreatedRun } from '../../contracts/run-api.ts';
 import { apiOf, dataFolderOf, dataOption, example, jsonOption, printJson, printLines, type TargetOptions } from '../command.ts';
 import type { Environment } from '../config.ts';
+import { agentLog } from '../data-folder-paths.ts';
 import { UsageError } from '../failure.ts';
 import { parseListenAddress } from '../listen-address.ts';
 import { policyFlags, policyOf } from '../policy-flags.ts';
 import type { PolicyFlags } from '../policy-options.ts';
+import { handOver } from '../run/hand-over.ts';
+import { escapeText } from '../text.ts';
 import { formatAddress } from '../up/describe.ts';
 import { openLink } from '../up/link-client.ts';
 
 interface Options extends TargetOptions, PolicyFlags {
-  readonly goal: string;
+  readonly goal?: string;
   readonly env?: boolean;
   readonly proxy?: string;
+  readonly session?: string;
+  readonly queue?: boolean;
+  readonly work?: string;
+  readonly giveWork?: boolean;
 }
 
 export function define(command: Command, environment: Environment): void {
   policyFlags(dataOption(jsonOption(command)))
-    .option('--goal <text>', 'what the run is for', 'an agent with credentials')
+    .argument('[command...]', 'an agent and its arguments, after --: it is started in a jail once the run is active, and needs no terminal')
+    .option('--goal <text>', 'what the run is for (default: the command)')
+    .option('--session <id>', 'the session that the run belongs to (default: a new one)')
+    .option('--queue', 'wait while another run of the session is active')
+    .option('--work <dir>', 'with a command: the folder that the agent shares with this machine (default: .)')
+    .option('--give-work', 'with a command, as root: hand the work folder to the uid that the agent runs as')
     .option('--env', 'print export lines for a shell')
     .option('--proxy <host:port>', 'where the agent reaches the proxy (default: where the up of the data folder listens)')
-    .action((options: Options) => create(options, environment));
-  example(command, 'eval "$(sallyport runs create --allow example.org:80:GET --env)"');
+    .passThroughOptions()
+    .action((argv: readonly string[], options: Options) => argv.length > 0 ? createWithCommand(argv, options, environment) : create(options, environment));
+  example(command, 'eval "$(sallyport runs create --allow example.org:80:GET --env)"', 'sallyport runs create --allow example.org:80:GET --queue -- curl -s http://example.org/');
+}
+
+async function createWithCommand(argv: readonly string[], options: Options, environment: Environment): Promise<void> {
+  if (options.env === true || options.proxy !== undefined) throw new UsageError(['--env and --proxy are for agents that are started elsewhere; with a command, Sallyport starts the agent in a jail.']);
+  if (environment.remote !== undefined && options.data === undefined) {
+    throw new SallyportError('not_supported', 'A jail needs an up on this machine, and SALLYPORT_URL names another one.', { next_steps: ['Unset SALLYPORT_URL, or give --data.'] });
+  }
+  const { policy, budget } = policyOf(options);
+  const dataFolder = dataFolderOf(options, environment);
+  const run = await handOver(dataFolder, environment, {
+    goal: options.goal ?? argv.join(' ').slice(0, 500), agent: argv[0]!.slice(0, 200), channel: 'jail', policy,
+    ...(Object.keys(budget).length > 0 && { budget }), ...session(options),
+    command: { argv: [...argv], work: resolve(options.work ?? '.'), give_work: options.giveWork ?? false },
+  });
+  const log = agentLog(dataFolder, run.run_id);
+  if (options.json === true) printJson({ ...run, log });
+  else printLines([`${run.run_id} ${run.state}`, `  session  ${run.session_id}`, `  log      ${escapeText(log, 500)}`]);
+}
+
+function session({ session: session_id, queue }: Options): { readonly session_id?: string; readonly queue?: true } {
+  return { ...(session_id !== undefined && { session_id }), ...(queue === true && { queue }) };
 }
 
 async function create(options: Options, environment: Environment): Promise<void> {
+  if (options.work !== undefined || options.giveWork === true) throw new UsageError(['--work and --give-work need a command after --.']);
   const { policy, budget } = policyOf(options);
   const api = apiOf(options, environment);
   const proxy = await proxyAddress(options, environment);
   const run = await api.call<CreatedRun>('POST', '/chat/run', {
-    body: { goal: options.goal, channel: 'credentials', policy, ...(Object.keys(budget).length > 0 && { budget }) },
+    body: { goal: options.goal ?? 'an agent with credentials', channel: 'credentials', policy, ...session(options), ...(Object.keys(budget).length > 0 && { budget }) },
   });
   const url = `http://${run.run_id}:${run.agent_token}@${proxy}`;
   if (options.json === true) printJson({ ...run, proxy_url: url });

@@ -11,6 +11,7 @@ import { formatAddress } from './describe.ts';
 import { prepareDataFolder } from './data-folder.ts';
 import { takeFolderLock } from './folder-lock.ts';
 import { openLink } from './link-client.ts';
+import type { HostConfiguration } from './agent-host.ts';
 import { serveLinks, type LinkServer } from './link.ts';
 import type { Addresses, ReadyReport } from './messages.ts';
 import { openRotatingLog } from './rotating-log.ts';
@@ -39,7 +40,7 @@ export interface Up {
   stop(): void;
 }
 
-/** Owns the data folder, and keeps a control plane and a proxy worker alive in it. When it can't start, nothing stays behind. */
+/** Owns the data folder, and keeps a control plane, a proxy worker and a jail host alive in it. When it can't start, nothing stays behind. */
 export async function startUp(options: UpOptions, clock: Clock): Promise<Up> {
   prepareDataFolder(options.dataFolder);
   const lock = takeFolderLock(options.dataFolder);
@@ -48,13 +49,15 @@ export async function startUp(options: UpOptions, clock: Clock): Promise<Up> {
   const wanted = Promise.withResolvers<void>();
   const idle = idleTimer(options.idleMs, clock, () => wanted.resolve());
   let links: LinkServer | undefined;
-  let children: readonly Child[] = [];
+  let children: Child[] = [];
   const logFile = join(logFolder(options.dataFolder), 'sallyport.log');
   const log = openRotatingLog(logFile);
+  let stopping = false;
   const end = async (): Promise<void> => {
+    stopping = true;
     idle.cancel();
     links?.tell({ type: 'stopping' });
-    // The worker first: what it still ships needs the control plane.
+    // In turn: the jail host tells how its agents ended, and the worker ships what it still has, to the control plane.
     for (const child of children.toReversed()) await child.stop();
     // Released before the links end, so that whoever waits for that can start anew at once.
     lock.release();
@@ -80,6 +83,10 @@ export async function startUp(options: UpOptions, clock: Clock): Promise<Up> {
     bound.api = parseAddress(report.addresses['api']);
     bound.listen = parseAddress(report.addresses['proxy']);
     links.tell({ type: 'ready', addresses: report.addresses });
+    // Last, and not waited for: it has nothing to do before there is a run, and the others are what a run waits for.
+    const host = new Child(described.jailHost, clock);
+    children.push(host);
+    host.start().catch((error: unknown) => { if (!stopping) log.write(`${JSON.stringify({ time: clock.now(), msg: toSallyportError(error).message })}\n`); });
     idle.changed(links.held);
     return { report, ended: wanted.promise.then(end), stop: () => wanted.resolve() };
   } catch (thrown) {
@@ -108,6 +115,7 @@ function fullDisk(folder: string): boolean {
 interface Described {
   readonly controlPlane: ChildDescription;
   worker(controlPlane: Promise<Addresses>): ChildDescription;
+  readonly jailHost: ChildDescription;
 }
 
 function describeChildren(options: UpOptions, bound: Bound, log: Pick<ChildDescription, 'log' | 'logFile'>): Described {
@@ -135,6 +143,12 @@ function describeChildren(options: UpOptions, bound: Bound, log: Pick<ChildDescr
         ...(options.listen !== undefined && { listen: bound.listen ?? options.listen }),
       }),
     }),
+    jailHost: {
+      ...common,
+      name: 'jail host',
+      script: new URL('./jail-host.ts', import.meta.url),
+      configuration: (): HostConfiguration => ({ data_folder: options.dataFolder, data_plane_token: token }),
+    },
   };
 }
 

@@ -1,4 +1,5 @@
 import type { ColumnType, Generated, JSONColumnType } from 'kysely';
+import type { AgentCommand } from '../../contracts/agents.ts';
 import type { Amounts, Meter, SpendableMeter } from '../../contracts/budget.ts';
 import type { DrawAnswer } from '../../contracts/data-plane.ts';
 import type { Channel, RunState } from '../../contracts/run.ts';
@@ -43,6 +44,16 @@ export interface RunsTable {
   labels: Json<Record<string, string>>;
   limits: Json<Amounts>;
   version: number;
+}
+
+/** What a jail host starts for a run; runs that have none are started by others. */
+export interface AgentsTable {
+  run_id: string;
+  epoch: number;
+  command: Json<AgentCommand>;
+  status: 'waiting' | 'wanted' | 'running' | 'exited';
+  host_id: string | null;
+  exit_code: number | null;
 }
 
 export interface IdempotencyKeysTable {
@@ -192,6 +203,7 @@ export interface MigrationsTable {
 export interface Tables {
   sessions: SessionsTable;
   runs: RunsTable;
+  agents: AgentsTable;
   idempotency_keys: IdempotencyKeysTable;
   balances: BalancesTable;
   ledger: LedgerTable;

@@ -2,9 +2,10 @@ import type { Kysely } from 'kysely';
 import type { RunSnapshot } from '../../contracts/data-plane.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import type { Actor } from '../../contracts/event.ts';
-import { isTerminal, type RunState } from '../../contracts/run.ts';
+import { isTerminal, legalTransitions, type RunState } from '../../contracts/run.ts';
 import { leaseMs, type HeartbeatAnswer, type RunView } from '../../contracts/run-api.ts';
 import type { Principal } from '../access/rules.ts';
+import { closeAgent, wantAgent } from '../agents/commands.ts';
 import { balancesOf } from '../budgets/commands.ts';
 import { makeChange, type Change } from '../change.ts';
 import type { Tables } from '../database/tables.ts';
@@ -12,7 +13,7 @@ import { nextVersion } from '../proxies/versions.ts';
 import type { Services } from '../services.ts';
 import { holdSession } from '../sessions/commands.ts';
 import { actorOf, deadlineAt, legalFor, transitionActors, viewOf, withWallClock, type Run } from './rules.ts';
-import { lockNextQueued, lockRun, renewLease, selectDrawState, selectLiveRuns, selectRun, selectRunByToken, selectRuns, selectRunsAfter, updateRun, type RunFilter } from './store.ts';
+import { lockNextQueued, lockRun, renewLease, renewLeasesOf, selectDrawState, selectLiveRuns, selectRun, selectRunByToken, selectRuns, selectRunsAfter, updateRun, type RunFilter } from './store.ts';
 
 /** Throws `not_found`. */
 export async function getRun(database: Kysely<Tables>, run_id: string): Promise<Run> {
@@ -69,9 +70,20 @@ export async function endRun(change: Change, run: Run, { to, reason, exit_code }
     facts: { from: run.state, to, epoch: run.epoch },
     payload: { ...reason !== undefined && { reason }, ...exit_code !== undefined && { exit_code } },
   });
+  await closeAgent(change, run.run_id, exit_code);
   change.signal(`run:${run.run_id}`);
   change.signal('run-ended');
   if (run.state === 'Active') await activateNext(change, run.session_id);
+}
+
+/** The end that a jail host has seen, as a launcher tells it; nothing where the run is over or has been started anew. */
+export async function endAgentsRun(change: Change, run_id: string, epoch: number, ending: Ending): Promise<void> {
+  const found = await selectRun(change.trx, run_id);
+  if (found === undefined) return;
+  await holdSession(change, found.session_id);
+  const run = (await lockRun(change.trx, run_id))!;
+  if (run.epoch !== epoch || !legalTransitions(run.state, 'launcher').includes(ending.to)) return;
+  await endRun(change, run, ending, { kind: 'system', id: 'agents' });
 }
 
 /** In the same transaction that ended the active one, so the session never has two, and none waits for nothing. */
@@ -94,6 +106,7 @@ async function activateNext(change: Change, session_id: string): Promise<void> {
     facts: { from: run.state, to: 'Active', epoch: run.epoch },
     payload: {},
   });
+  await wantAgent(change, run.run_id);
   change.signal(`run:${run.run_id}`);
 }
 
@@ -104,6 +117,11 @@ export async function heartbeat(services: Services, run_id: string): Promise<Hea
   const run = await getRun(database, run_id);
   const balances = await balancesOf(database, [run_id]);
   return { state: run.state, epoch: run.epoch, budget: withWallClock(balances.get(run_id) ?? {}, run, services.clock.now()) };
+}
+
+/** For the runs of a jail host; those that are over stay so. */
+export async function renewLeases(change: Change, run_ids: readonly string[]): Promise<void> {
+  if (run_ids.length > 0) await renewLeasesOf(change.trx, run_ids, change.at + leaseMs);
 }
 
 /** The run that an agent's token speaks for, unless it is over. */

@@ -1,9 +1,11 @@
+import type { AgentCommand } from '../../contracts/agents.ts';
 import type { JsonObject } from '../../contracts/json.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import { newId } from '../../contracts/ids.ts';
 import { leaseMs, type CreateRun } from '../../contracts/run-api.ts';
 import { runPolicySchema } from '../../contracts/run-policy.ts';
 import { newAgentToken, tokenSha256, type Principal } from '../access/rules.ts';
+import { addAgent } from '../agents/commands.ts';
 import { openBudget } from '../budgets/commands.ts';
 import { makeChange, type Change } from '../change.ts';
 import { nextVersion } from '../proxies/versions.ts';
@@ -86,14 +88,20 @@ async function createInChange(services: Services, change: Change, request: Creat
   if (!inserted) await insertRun(change.trx, queued);
   const run = inserted ? active : queued;
   await openBudget(change, run.run_id, limits);
+  if (input.command !== undefined) await addAgent(change, { run_id: run.run_id, epoch, command: input.command, active: inserted });
   change.record({
     type: 'run.created',
     actor,
     session_id,
     run_id: run.run_id,
     facts: { state: run.state, epoch, channel: run.channel, limits: limits as JsonObject, deadline_at: run.deadline_at },
-    payload: { goal: run.goal, agent: run.agent, policy: policy as unknown as JsonObject, labels: run.labels, correlation_id },
+    payload: { goal: run.goal, agent: run.agent, policy: policy as unknown as JsonObject, labels: run.labels, correlation_id, ...input.command && { command: described(input.command) } },
   });
   change.signal(`run:${run.run_id}`);
   return { run_id: run.run_id, agent_token, correlation_id, version: run.version };
+}
+
+/** Variables by name only: their values may be secrets. */
+function described({ argv, work, env, give_work }: AgentCommand): JsonObject {
+  return { argv, work, give_work, variables: Object.keys(env) };
 }

@@ -1,11 +1,12 @@
 import type { Clock } from '../../contracts/clock.ts';
 import { leaseMs } from '../../contracts/run-api.ts';
+import { isHosted } from '../agents/commands.ts';
 import { makeChange } from '../change.ts';
 import { startLoop, type Loop } from '../loop.ts';
 import type { Services } from '../services.ts';
 import { tryHoldSession } from '../sessions/commands.ts';
 import { endRun } from './commands.ts';
-import { overdueReason } from './rules.ts';
+import { launcherLost, overdueReason } from './rules.ts';
 import { deleteIdempotencyKeysBefore, lockRun, selectOverdue } from './store.ts';
 
 const everyMs = 500;
@@ -38,7 +39,8 @@ async function reap(services: Services, session_id: string, run_id: string, leas
     const run = await lockRun(change.trx, run_id);
     const reason = run && overdueReason(run, change.at, leases);
     if (run === undefined || reason === undefined) return;
-    await endRun(change, run, { to: 'Failed', reason }, { kind: 'system', id: 'reaper' });
+    const who = reason === launcherLost && await isHosted(change, run_id) ? 'agent lost' : reason;
+    await endRun(change, run, { to: 'Failed', reason: who }, { kind: 'system', id: 'reaper' });
   });
 }
 

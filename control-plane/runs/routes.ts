@@ -34,6 +34,8 @@ export function runsRoutes(services: Services): Router<State> {
     const principal = allow(ctx, 'operator', 'agent');
     if (principal.kind === 'agent') throw new SallyportError('not_supported', 'A run cannot start another one yet.');
     const input = await readJson(ctx, createRunSchema);
+    // Who may start programs here as us is who could do so without us.
+    if (input.command !== undefined && !(principal.kind === 'operator' && principal.local)) throw new SallyportError('forbidden', 'Only the operator of this machine, by the socket of its data folder, may have a command started.');
     const key = idempotencyKey(ctx.get('idempotency-key') || undefined, principal, input);
     const creation = await createRun(services, { input, principal, correlation_id: ctx.state.requestId, key });
     const proxies = await awaitAcknowledged(services, creation.version, acknowledgementMs);

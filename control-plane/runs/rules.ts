@@ -47,13 +47,15 @@ export function deadlineAt(absoluteDeadline: number, limits: Amounts, startedAt:
   return Math.min(absoluteDeadline, startedAt + (limits.wall_clock_ms ?? Number.MAX_SAFE_INTEGER - startedAt));
 }
 
+export const launcherLost = 'launcher lost';
+
 /** Why the system has to fail a run now; `undefined` while it may go on. `leases` is false while launchers couldn't have renewed theirs. */
 export function overdueReason(run: Run, now: number, leases: boolean): string | undefined {
   if (isTerminal(run.state)) return undefined;
   if (now >= run.absolute_deadline_at) return 'deadline has passed';
   if (run.state !== 'Active') return undefined;
   if (now >= run.deadline_at) return 'wall clock budget is used up';
-  if (leases && run.channel === 'jail' && now >= run.lease_expires_at) return 'launcher lost';
+  if (leases && run.channel === 'jail' && now >= run.lease_expires_at) return launcherLost;
   return undefined;
 }
 

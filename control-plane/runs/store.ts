@@ -118,6 +118,10 @@ export async function renewLease(trx: Trx, run_id: string, lease_expires_at: num
   return row !== undefined;
 }
 
+export async function renewLeasesOf(trx: Trx, run_ids: readonly string[], lease_expires_at: number): Promise<void> {
+  await trx.updateTable('runs').set({ lease_expires_at }).where('run_id', '=', sql<string>`any(${sql.val(run_ids)}::text[])`).where(live).execute();
+}
+
 /** Gives false when the key was used before; waits for a transaction that is just using it. */
 export async function claimIdempotencyKey(trx: Trx, row: { readonly key_sha256: string; readonly request_sha256: string; readonly created_at: number }): Promise<boolean> {
   const claimed = await trx.insertInto('idempotency_keys').values({ ...row, answer: '' })

@@ -32,6 +32,15 @@ const runs = [
   `create index runs_by_session on runs (session_id, run_id)`,
   `create index runs_by_version on runs (version)`,
   `create index runs_live on runs (deadline_at) where state not in ('Done', 'Failed', 'Cancelled')`,
+  `create table agents (
+    run_id text primary key references runs,
+    epoch int8 not null,
+    command jsonb not null,
+    status text not null,
+    host_id text,
+    exit_code int4
+  )`,
+  `create index agents_live on agents (run_id) where status in ('wanted', 'running')`,
   `create table idempotency_keys (
     key_sha256 text primary key,
     request_sha256 text not null,
