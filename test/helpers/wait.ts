@@ -2,7 +2,7 @@ import type { EventEmitter } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 
 /** Milliseconds; generous, because a shared two-core machine stalls. It is the price of a failure, never of a success. */
-const usualDeadline = 15_000;
+const usualDeadline = 30_000;
 
 /** Rejects with what did not come once the deadline is over. */
 export async function within<T>(what: string, promise: Promise<T>, deadline: number = usualDeadline): Promise<T> {
