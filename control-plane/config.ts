@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { z } from 'zod';
 import { isKeyName } from '../contracts/signed-note.ts';
 import { SallyportError } from '../contracts/errors.ts';
@@ -20,6 +21,11 @@ const configurationSchema = z.strictObject({
 });
 
 export type Configuration = Readonly<z.infer<typeof configurationSchema>>;
+
+/** Of the embedded database. */
+export function postgresFolder({ data_folder }: Configuration): string {
+  return join(data_folder, 'postgres');
+}
 
 /** Throws `configuration` with every mistake. Values are not repeated: some are secrets. */
 export function parseConfiguration(value: unknown): Configuration {

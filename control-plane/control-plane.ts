@@ -14,9 +14,9 @@ import { Sealer } from './audit/sealer.ts';
 import { SealsFile } from './audit/seals-file.ts';
 import { chainHead, sequence, startSequencer } from './audit/sequencer.ts';
 import { startDrawExpiry } from './budgets/loop.ts';
-import type { Configuration } from './config.ts';
+import { postgresFolder, type Configuration } from './config.ts';
 import { lockFile } from './database/folder-lock.ts';
-import { openDatabase } from './database/open.ts';
+import { openDatabase, type DatabaseLocation } from './database/open.ts';
 import { listenOnSocket, listenOnTcp, type Listener } from './http/listen.ts';
 import type { FaultListener } from './http/problems.ts';
 import { Streams } from './http/streams.ts';
@@ -39,13 +39,14 @@ export interface Surroundings {
   readonly clock: Clock;
   readonly onFault: FaultListener;
   readonly loadBundle: (folder: string) => Promise<Bundle>;
+  readonly embedded?: DatabaseLocation['embedded'];
 }
 
 /** Requests in work when a stop begins have this long. */
 const stopMs = 3_000;
 
 /** Starts all of it; what was started before a failure is ended again. */
-export async function startControlPlane(configuration: Configuration, { clock, onFault, loadBundle }: Surroundings): Promise<ControlPlane> {
+export async function startControlPlane(configuration: Configuration, { clock, onFault, loadBundle, embedded }: Surroundings): Promise<ControlPlane> {
   const folder = configuration.data_folder;
   await mkdir(folder, { recursive: true, mode: 0o700 });
   // An embedded database takes this lock itself. Without one it still keeps an orphan of a supervisor that died, which would take the
@@ -53,7 +54,7 @@ export async function startControlPlane(configuration: Configuration, { clock, o
   const lock = configuration.database_url === undefined ? undefined : await lockFile(join(folder, 'postgres.lock'));
   const [bundle, database] = await Promise.allSettled([
     loadBundle(configuration.policies_folder),
-    openDatabase({ url: configuration.database_url, folder: join(folder, 'postgres') }, clock),
+    openDatabase({ url: configuration.database_url, folder: postgresFolder(configuration), embedded }, clock),
   ]);
   if (database.status === 'rejected') {
     lock?.release();

@@ -1,6 +1,6 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Kysely } from 'kysely';
+import { Kysely, PGliteDialect } from 'kysely';
 import { systemClock } from '../../contracts/clock.ts';
 import { migrate } from './migrate.ts';
 import { migrations } from './migrations/all.ts';
@@ -18,7 +18,7 @@ export async function makeTemplate(folder: string = templateFolder): Promise<boo
   const data = join(unfinished, templateData);
   const pglite = await pgliteDatabase(data);
   try {
-    await migrate(new Kysely<Tables>({ dialect: pglite.dialect }), migrations, systemClock.now());
+    await migrate(new Kysely<Tables>({ dialect: new PGliteDialect({ pglite: pglite.client }) }), migrations, systemClock.now());
   } finally {
     await pglite.close();
   }

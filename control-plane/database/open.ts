@@ -1,15 +1,12 @@
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { Kysely, sql } from 'kysely';
+import { Kysely, PGliteDialect, sql } from 'kysely';
 import type { Clock } from '../../contracts/clock.ts';
+import { openEmbedded, type Embedded } from './embedded.ts';
 import { toDatabaseError } from './failures.ts';
-import { lockFile } from './folder-lock.ts';
 import { migrate } from './migrate.ts';
 import { migrations } from './migrations/all.ts';
 import type { Listening } from './postgres.ts';
 import { syncFolder } from './sync-folder.ts';
 import type { Tables } from './tables.ts';
-import { copyTemplate } from './template.ts';
 
 export interface Database {
   readonly kysely: Kysely<Tables>;
@@ -26,11 +23,14 @@ export interface DatabaseLocation {
   /** A Postgres database; without it, PGlite in `folder`. */
   readonly url?: string | undefined;
   readonly folder: string;
+  /** Gives the folder opened: for a start that has begun to open it already. */
+  readonly embedded?: typeof openEmbedded | undefined;
 }
 
 /** Opens and migrates. Throws `database_unavailable`, `data_folder_in_use` or `configuration`. */
 export async function openDatabase(location: DatabaseLocation, clock: Clock): Promise<Database> {
-  return location.url === undefined ? await openEmbedded(location.folder, clock) : await openPostgres(location.url, clock);
+  const { url, folder, embedded = openEmbedded } = location;
+  return url === undefined ? await migrateEmbedded(await embedded(folder), folder, clock) : await openPostgres(url, clock);
 }
 
 async function openPostgres(url: string, clock: Clock): Promise<Database> {
@@ -46,41 +46,25 @@ async function openPostgres(url: string, clock: Clock): Promise<Database> {
   return { kysely, shared: true, makeDurable: async () => { /* Postgres has synced each commit. */ }, listen, close: () => kysely.destroy() };
 }
 
-async function openEmbedded(folder: string, clock: Clock): Promise<Database> {
-  const lock = await lockFile(`${folder}.lock`);
+async function migrateEmbedded({ pglite, close: closeFolder }: Embedded, folder: string, clock: Clock): Promise<Database> {
+  const kysely = new Kysely<Tables>({ dialect: new PGliteDialect({ pglite: pglite.client }) });
+  const close = async (): Promise<void> => {
+    await kysely.destroy();
+    await closeFolder();
+  };
   try {
-    // The copy runs on the file threads while the main one loads the WASM module's code.
-    const [{ pgliteDatabase }] = await Promise.all([import('./pglite.ts'), copyTemplate(folder)]);
-    // PGlite leaves this behind when killed, and takes it for another process of the same id.
-    await rm(join(folder, 'postmaster.pid'), { force: true });
-    const pglite = await pgliteDatabase(folder);
-    const kysely = new Kysely<Tables>({ dialect: pglite.dialect });
-    let synced = 0;
-    const close = async (): Promise<void> => {
-      await kysely.destroy();
-      await pglite.close();
-      lock.release();
-    };
-    try {
-      await migrate(kysely, migrations, clock.now());
-    } catch (error) {
-      await close();
-      throw error;
-    }
-    return {
-      kysely,
-      shared: false,
-      listen: undefined,
-      close,
-      makeDurable: async () => {
-        const started = Date.now();
-        await sql`checkpoint`.execute(kysely);
-        await syncFolder(folder, synced);
-        synced = started;
-      },
-    };
+    await migrate(kysely, migrations, clock.now());
   } catch (error) {
-    lock.release();
+    await close();
     throw error;
   }
+  let synced = 0;
+  const makeDurable = async (): Promise<void> => {
+    // The file system's own clock, by which it stamps what was written.
+    const started = Date.now();
+    await sql`checkpoint`.execute(kysely);
+    await syncFolder(folder, synced);
+    synced = started;
+  };
+  return { kysely, shared: false, listen: undefined, makeDurable, close };
 }

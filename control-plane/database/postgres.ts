@@ -5,7 +5,7 @@ import { parsers } from './codec.ts';
 
 /** Connections of one replica. Requests beyond them wait in the pool, whose queue is bounded by the HTTP edge's cap. */
 const maxConnections = 10;
-const connectMs = 5_000;
+const connectMs = 10_000;
 /** A statement or an open transaction that takes longer is a fault; without the bound it would hold row locks for ever. */
 const statementMs = 30_000;
 

@@ -3,6 +3,8 @@ import { SallyportError } from '../../contracts/errors.ts';
 
 /** Streams and long waits of one replica, all kinds together. */
 const maxStreams = 1_000;
+/** Of one agent: without a bound of its own it could take the places of proxies, and with them all other runs' way out. */
+const maxOfAgent = 16;
 
 /** One open answer that is written to bit by bit. */
 export interface Stream {
@@ -17,11 +19,15 @@ export interface Stream {
 /** All open streams: counted, bounded, and ended when the server stops. */
 export class Streams {
   readonly #open = new Set<AbortController>();
+  readonly #ofAgents = new Map<string, number>();
   #stopping = false;
 
-  /** Takes over the response (the caller sets `ctx.respond = false`). `maxWaiting` in bytes bounds what is buffered for a slow client. */
-  open(response: ServerResponse, contentType: string, maxWaiting: number): Stream {
-    const hold = this.hold();
+  /**
+   * Takes over the response (the caller sets `ctx.respond = false`). `maxWaiting` in bytes bounds what is buffered for a slow client; `ofAgent` is the run whose
+   * agent asks. Throws `overloaded` or `rate_limited`.
+   */
+  open(response: ServerResponse, contentType: string, maxWaiting: number, ofAgent?: string): Stream {
+    const hold = this.hold(ofAgent);
     response.writeHead(200, { 'content-type': contentType, 'cache-control': 'no-store' });
     response.flushHeaders();
     const close = (): void => { hold.release(); };
@@ -45,19 +51,31 @@ export class Streams {
   }
 
   /** A place for a stream or a long wait; `signal` says that it is over or that the server stops. */
-  hold(): { readonly signal: AbortSignal; release(): void } {
+  hold(ofAgent?: string): { readonly signal: AbortSignal; release(): void } {
     if (this.#stopping || this.#open.size >= maxStreams) {
       throw new SallyportError('overloaded', 'No more streams can be opened here now.', { retry_after: 1 });
     }
+    const others = ofAgent === undefined ? 0 : this.#ofAgents.get(ofAgent) ?? 0;
+    if (others >= maxOfAgent) throw new SallyportError('rate_limited', `An agent may have ${maxOfAgent} streams open.`, { retry_after: 1 });
     const controller = new AbortController();
     this.#open.add(controller);
+    if (ofAgent !== undefined) this.#ofAgents.set(ofAgent, others + 1);
+    let held = true;
     return {
       signal: controller.signal,
       release: () => {
+        if (held && ofAgent !== undefined) this.#leave(ofAgent);
+        held = false;
         this.#open.delete(controller);
         controller.abort();
       },
     };
+  }
+
+  #leave(agent: string): void {
+    const left = (this.#ofAgents.get(agent) ?? 1) - 1;
+    if (left === 0) this.#ofAgents.delete(agent);
+    else this.#ofAgents.set(agent, left);
   }
 
   /** Ends all, and takes no new ones. */

@@ -36,8 +36,9 @@ function countsOf({ allowed, denied, budget: { wall_clock_ms: _time, ...budget }
  */
 export async function streamProgress(services: Services, ctx: Context, run_id: string): Promise<void> {
   const first = await progressOf(services, run_id);
+  const { principal } = ctx.state;
+  const stream = services.streams.open(ctx.res, 'text/event-stream', maxWaitingBytes, principal.kind === 'agent' ? run_id : undefined);
   ctx.respond = false;
-  const stream = services.streams.open(ctx.res, 'text/event-stream', maxWaitingBytes);
   // Not awaited: the request is answered once its stream has begun.
   follow(services, stream, run_id, first)
     .catch((error: unknown) => { services.onFault(toSallyportError(error), ctx.state.requestId); })
