@@ -11,6 +11,13 @@ const pool = Buffer.alloc(4096);
 let used = pool.length;
 let lastMilliseconds = -1;
 let counter = 0;
+/** The first 48 bits of `lastMilliseconds` as text: most ids of a busy process share their millisecond with others. */
+let timeText = '';
+
+function textOf(milliseconds: number): string {
+  const time = milliseconds.toString(16).padStart(12, '0');
+  return `${time.slice(0, 8)}-${time.slice(8)}`;
+}
 
 /** UUIDv7 text. `rand_a` is a counter within one millisecond (RFC 9562, section 6.2, method 1), so ids of one process never go back. */
 export function uuidv7(nowMs: number): string {
@@ -21,16 +28,17 @@ export function uuidv7(nowMs: number): string {
   if (nowMs > lastMilliseconds) {
     lastMilliseconds = nowMs;
     counter = pool.readUInt16BE(used) & 0x7ff;
+    timeText = textOf(lastMilliseconds);
   } else if (++counter > 0xfff) {
     // More than 2,048 ids in one millisecond: borrow from the next one rather than repeat.
     lastMilliseconds++;
     counter = 0;
+    timeText = textOf(lastMilliseconds);
   }
-  const time = lastMilliseconds.toString(16).padStart(12, '0');
   const random = pool.toString('hex', used + 2, used + 10);
   used += 10;
   const variant = ((Number.parseInt(random[0]!, 16) & 0x3) | 0x8).toString(16);
-  return `${time.slice(0, 8)}-${time.slice(8)}-7${counter.toString(16).padStart(3, '0')}-${variant}${random.slice(1, 4)}-${random.slice(4)}`;
+  return `${timeText}-7${counter.toString(16).padStart(3, '0')}-${variant}${random.slice(1, 4)}-${random.slice(4)}`;
 }
 
 export function newId(kind: IdKind, nowMs: number): string {

@@ -1,7 +1,7 @@
 import type { Clock } from '../contracts/clock.ts';
 import { SallyportError, toSallyportError } from '../contracts/errors.ts';
 import { newId } from '../contracts/ids.ts';
-import { judge } from './decide/judge.ts';
+import { judge, type Decide } from './decide/judge.ts';
 import { denialOf, refusalByDenial, type Denial } from './denial.ts';
 import { describe } from './describe/describe.ts';
 import type { Egress } from './describe/egress.ts';
@@ -16,6 +16,7 @@ import { signals } from './signals.ts';
 export interface PipelineContext extends EnforceContext, IdentifyContext {
   readonly clock: Clock;
   readonly own: OwnAddresses;
+  readonly decide: Decide;
   readonly forward: (permit: Permit, exchange: Exchange) => Promise<Outcome>;
   /** Reads requests inside a CONNECT and brings each one back here. */
   readonly acceptInside: (exchange: Exchange, egress: Egress, caller: Caller, refuse: (denial: Denial) => void) => void;

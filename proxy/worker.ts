@@ -11,9 +11,11 @@ import type { Configuration } from './config.ts';
 import { ControlPlane } from './control-plane/client.ts';
 import { PushStream } from './control-plane/stream.ts';
 import { Synchroniser } from './control-plane/synchroniser.ts';
+import type { Decide } from './decide/judge.ts';
 import { Policy } from './decide/policy.ts';
 import { OwnAddresses } from './describe/own-addresses.ts';
 import { AddressBook } from './enforce/addresses.ts';
+import { DialRules } from './enforce/dial.ts';
 import { NameResolver } from './enforce/resolver.ts';
 import { RunSpending } from './enforce/spending.ts';
 import { needsInterception } from './enforce/verdict.ts';
@@ -107,12 +109,14 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     reincarnated: () => { for (const run of runs.all()) run.spending.forget(); },
   });
 
+  const decide: Decide = (input) => policy.decide(input);
   const context: PipelineContext = {
     clock, runs, own, journal, events,
     attempts: new FailedAttempts(() => clock.monotonic()),
     unready: () => synchroniser.expired() ?? policy.unready(),
-    decide: (input) => policy.decide(input),
+    decide,
     addresses: new AddressBook(resolver, own),
+    dialRules: new DialRules({ decide, revision: () => policy.revision, isOfPlace: () => policy.dialIsOfPlace }, clock),
     forward: forwarder.forward,
     acceptInside: (exchange, egress, caller, refused) => {
       acceptInside(exchange.openTunnel(), {

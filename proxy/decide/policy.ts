@@ -22,7 +22,9 @@ export class Policy {
   readonly #options: PolicyOptions;
   #engine: Engine | undefined;
   #memo: DecisionMemo | undefined;
+  #dialIsOfPlace = false;
   #wanted = '';
+  #loading: Promise<void> | undefined;
 
   constructor(options: PolicyOptions) {
     this.#options = options;
@@ -30,6 +32,12 @@ export class Policy {
 
   /** Of the policy in force; empty when there is none. */
   get revision(): string { return this.#engine?.revision ?? ''; }
+
+  /**
+   * Whether the answer to a dial depends on nothing but run and place: all else that a dial's input holds is the clock and the
+   * credential signal, and this revision reads neither.
+   */
+  get dialIsOfPlace(): boolean { return this.#dialIsOfPlace; }
 
   unready(): SallyportError | undefined {
     return this.#engine === undefined ? new SallyportError('no_policy', 'The proxy has no policy yet.') : undefined;
@@ -42,14 +50,23 @@ export class Policy {
   }
 
   /** Settles when the revision is in force, cannot be used, or is not wanted any more. */
-  async load(revision: string): Promise<void> {
-    this.#wanted = revision;
+  load(revision: string): Promise<void> {
+    if (this.#loading === undefined || this.#wanted !== revision) {
+      this.#wanted = revision;
+      const loading: Promise<void> = this.#load(revision).finally(() => { if (this.#loading === loading) this.#loading = undefined; });
+      this.#loading = loading;
+    }
+    return this.#loading;
+  }
+
+  async #load(revision: string): Promise<void> {
     let retryMs = firstRetryMs;
     while (this.#wanted === revision && this.revision !== revision) {
       try {
         const engine = await this.#open(revision);
         if (this.#wanted !== revision) return;
         this.#engine = engine;
+        this.#dialIsOfPlace = engine.bundle.manifest.input_paths.every(readsOnlyPlace);
         this.#memo = new DecisionMemo(engine, () => signals.fault.publish({ where: 'policy memo', error: new SallyportError('engine_error', 'A remembered decision differed from a fresh one; the memo is off.') }));
         signals.policy.publish({ revision, problem: undefined });
         return;
@@ -72,4 +89,9 @@ export class Policy {
       onReplaced: ({ throws }) => this.#options.onReplaced(revision, throws),
     });
   }
+}
+
+function readsOnlyPlace([first, second]: readonly string[]): boolean {
+  if (first === undefined || first === 'time') return false;
+  return first !== 'signals' || (second !== undefined && second !== 'credential');
 }

@@ -1,5 +1,7 @@
 import { classifyAddress } from '../../contracts/addresses.ts';
+import type { RunSnapshot } from '../../contracts/data-plane.ts';
 import { SallyportError } from '../../contracts/errors.ts';
+import type { RunPolicy } from '../../contracts/run-policy.ts';
 import type { Egress } from '../describe/egress.ts';
 import type { OwnAddresses } from '../describe/own-addresses.ts';
 import type { LiveRun } from '../runs.ts';
@@ -20,6 +22,9 @@ export class AddressBook {
   /** By `host:port`: what was made of the last resolution. */
   readonly #classified = new Map<string, { readonly from: readonly string[]; readonly candidates: Candidates }>();
 
+  /** By the policy that names them: addresses of `host:port`. */
+  readonly #overrides = new WeakMap<RunPolicy, ReadonlyMap<string, Candidates>>();
+
   constructor(resolver: NameResolver, own: OwnAddresses) {
     this.#resolver = resolver;
     this.#own = own;
@@ -28,13 +33,25 @@ export class AddressBook {
   /** Throws `upstream_dns` or `overloaded`. */
   find(run: LiveRun, { host, port, is_ip_literal }: Egress): Candidates | Promise<Candidates> {
     if (is_ip_literal) return this.#classify(host, port, [host]);
-    const overrides = run.snapshot.policy.resolve;
-    if (overrides.length > 0) {
-      const named = overrides.filter((entry) => entry.port === port && entry.host === host).map(({ address }) => address);
-      if (named.length > 0) return { addresses: this.#classifyAll(port, named) };
-    }
+    const named = run.snapshot.policy.resolve.length === 0 ? undefined : this.#named(run.snapshot, host, port);
+    if (named !== undefined) return named;
     const resolution = this.#resolver.resolve(host);
     return resolution instanceof Promise ? resolution.then((found) => this.#known(host, port, found)) : this.#known(host, port, resolution);
+  }
+
+  /** As curl's `--resolve`: the run's own addresses for this name and port. */
+  #named({ policy }: RunSnapshot, host: string, port: number): Candidates | undefined {
+    let places = this.#overrides.get(policy);
+    if (places === undefined) {
+      const found = new Map<string, string[]>();
+      for (const entry of policy.resolve) {
+        const place = `${entry.host}:${entry.port}`;
+        found.set(place, [...found.get(place) ?? [], entry.address]);
+      }
+      places = new Map(Array.from(found, ([place, all]) => [place, { addresses: this.#classifyAll(Number(place.slice(place.lastIndexOf(':') + 1)), all) }]));
+      this.#overrides.set(policy, places);
+    }
+    return places.get(`${host}:${port}`);
   }
 
   #known(host: string, port: number, { addresses }: Resolution): Candidates {

@@ -1,6 +1,5 @@
 import type { Clock } from '../../contracts/clock.ts';
 import { SallyportError } from '../../contracts/errors.ts';
-import type { Decide } from '../decide/judge.ts';
 import { coreDenial, denialOf, type Denial } from '../denial.ts';
 import type { Egress } from '../describe/egress.ts';
 import type { Exchange } from '../exchange.ts';
@@ -9,7 +8,7 @@ import { standing, staleEpoch } from '../identify/rules.ts';
 import type { EventWriter, Judgement, Subject } from '../record/egress-events.ts';
 import type { Journal } from '../record/journal.ts';
 import type { AddressBook } from './addresses.ts';
-import { refusedAddress } from './dial.ts';
+import type { DialRules } from './dial.ts';
 import { arm } from './obligations.ts';
 import { makePermit, type Permit, type PermittedAddress, type StopReason } from './permit.ts';
 import { PermitSpending } from './permit-spending.ts';
@@ -17,8 +16,8 @@ import { denialByDecision, needsInterception } from './verdict.ts';
 
 export interface EnforceContext {
   readonly clock: Clock;
-  readonly decide: Decide;
   readonly addresses: AddressBook;
+  readonly dialRules: DialRules;
   readonly journal: Journal;
   readonly events: EventWriter;
   /** Why nothing can be decided at present. */
@@ -47,7 +46,7 @@ const tlsPort = 443;
 /** Turns an allow into a permit: obligations, addresses, one request of the budget, and the record, in this order. */
 export async function enforce(context: EnforceContext, subject: Subject, exchange: Exchange, caller: Caller, egress: Egress, judgement: Judgement): Promise<Enforced> {
   const { run, epoch } = caller;
-  const { clock, decide, journal, events } = context;
+  const { clock, journal, events } = context;
   let observed = observedEffect(caller, judgement);
   const denied = (denial: Denial, by: Judgement | undefined = judgement): Enforced => ({ kind: 'denied', denial, judgement: by });
 
@@ -63,8 +62,9 @@ export async function enforce(context: EnforceContext, subject: Subject, exchang
   }
 
   const found = context.addresses.find(run, egress);
-  const { addresses } = found instanceof Promise ? await found : found;
-  const inTheWay = refusedAddress(decide, run, egress, addresses, clock);
+  const candidates = found instanceof Promise ? await found : found;
+  const { addresses } = candidates;
+  const inTheWay = context.dialRules.refused(run, egress, candidates);
   if (inTheWay !== undefined) return denied(inTheWay.denial, inTheWay.judgement);
 
   const reserving = run.spending.reserveRequest();

@@ -10,17 +10,22 @@ const longest = 512;
 const basicPattern = /^basic +([A-Za-z0-9+/]+={0,2})$/i;
 const bearerPattern = /^bearer +([A-Za-z0-9._~+/-]+=*)$/i;
 
-/** RFC 7617 (Basic: run id and token) and RFC 6750 (Bearer: token). Fields as `[name, value, ...]`; two of them are refused. */
-export function parseCredentials(headers: readonly string[]): Credentials {
+/** The `Proxy-Authorization` of fields in the form `[name, value, ...]`; `twice` when there are two, of which neither counts. */
+export function credentialsField(headers: readonly string[]): string | undefined | { readonly twice: true } {
   let value: string | undefined;
   for (let index = 0; index < headers.length; index += 2) {
     const name = headers[index]!;
     if (name.length !== 19 || name.toLowerCase() !== 'proxy-authorization') continue;
-    if (value !== undefined) return { kind: 'malformed' };
+    if (value !== undefined) return { twice: true };
     value = headers[index + 1]!;
   }
+  return value;
+}
+
+/** RFC 7617 (Basic: run id and token) and RFC 6750 (Bearer: token). */
+export function parseCredentials(value: ReturnType<typeof credentialsField>): Credentials {
   if (value === undefined) return { kind: 'none' };
-  if (value.length > longest) return { kind: 'malformed' };
+  if (typeof value !== 'string' || value.length > longest) return { kind: 'malformed' };
   const bearer = bearerPattern.exec(value)?.[1];
   if (bearer !== undefined) return { kind: 'token', run_id: undefined, token: bearer };
   const basic = basicPattern.exec(value)?.[1];

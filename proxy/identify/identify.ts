@@ -2,10 +2,10 @@ import { timingSafeEqual } from 'node:crypto';
 import { sha256 } from '../../contracts/digest.ts';
 import type { Clock } from '../../contracts/clock.ts';
 import { SallyportError } from '../../contracts/errors.ts';
-import type { Exchange } from '../exchange.ts';
+import type { Exchange, Source } from '../exchange.ts';
 import type { LiveRun, Runs } from '../runs.ts';
 import type { FailedAttempts } from './attempts.ts';
-import { epochOf, parseCredentials } from './credentials.ts';
+import { credentialsField, epochOf, parseCredentials } from './credentials.ts';
 import { ended, staleEpoch, standing } from './rules.ts';
 
 /** The run that an exchange belongs to, at the epoch in which it was identified. */
@@ -38,7 +38,7 @@ export function identify(exchange: Exchange, context: IdentifyContext): Identity
   const { source, form } = exchange;
   const identity = form.kind === 'inside' ? again(form.caller as Caller, context)
     : source.kind === 'run' ? byListener(source.run_id, context)
-      : byCredentials(exchange.head.headers, source.remote, context);
+      : byCredentials(exchange.head.headers, source, context);
   if (identity.kind === 'refused') return identity;
   const { run } = identity.caller;
   const problem = context.unready() ?? standing(run.snapshot, context.clock.now());
@@ -72,9 +72,19 @@ function byListener(runId: string, { runs, unready }: IdentifyContext): Identity
   return refused(unready() ?? new SallyportError('unknown_run', 'This listener belongs to a run that does not exist.'), undefined);
 }
 
-function byCredentials(headers: readonly string[], remote: string, context: IdentifyContext): Identity {
+/**
+ * What a connection has proven last, by the `Source` that it alone has: the same field again need not be hashed again, as long as
+ * the run still has the token that was compared.
+ */
+const proven = new WeakMap<object, { readonly field: string; readonly run: LiveRun; readonly tokenSha256: Buffer }>();
+
+function byCredentials(headers: readonly string[], source: Extract<Source, { kind: 'tcp' }>, context: IdentifyContext): Identity {
   const { runs } = context;
-  const credentials = parseCredentials(headers);
+  const { remote } = source;
+  const field = credentialsField(headers);
+  const before = proven.get(source);
+  if (before !== undefined && before.field === field && runs.get(before.run.run_id) === before.run && before.run.tokenSha256 === before.tokenSha256) return accept(before.run);
+  const credentials = parseCredentials(field);
   if (credentials.kind === 'none') {
     return refused(new SallyportError('proxy_authentication_required', 'This proxy serves runs only: send the run id and its token.'), undefined, false);
   }
@@ -92,6 +102,7 @@ function byCredentials(headers: readonly string[], remote: string, context: Iden
     return failed(epoch !== undefined && epoch < run.snapshot.epoch ? staleEpoch() : wrong('The token is not this run\'s.'), remote, context);
   }
   if (run.snapshot.channel === 'jail') return failed(wrong('This run\'s agent is jailed: its token works only through its jail.'), remote, context);
+  if (typeof field === 'string') proven.set(source, { field, run, tokenSha256: run.tokenSha256 });
   return accept(run);
 }
 

@@ -1,5 +1,5 @@
 import { createHash, type Hash } from 'node:crypto';
-import { close, fdatasync, ftruncate, open, write } from 'node:fs';
+import { close, fdatasync, ftruncate, open, write, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { SegmentFooter, SegmentHeader } from '../../contracts/journal.ts';
 import { SallyportError } from '../../contracts/errors.ts';
@@ -8,8 +8,8 @@ import { SallyportError } from '../../contracts/errors.ts';
 export interface Disk {
   /** Creates the file, which must not exist. */
   create(path: string): Promise<number>;
-  /** Writes all of `bytes` at `position`. */
-  write(fd: number, bytes: Uint8Array, position: number): Promise<void>;
+  /** Writes all of `bytes` at `position`. Undefined: it is done already. */
+  write(fd: number, bytes: Uint8Array, position: number): Promise<void> | undefined;
   truncate(fd: number, length: number): Promise<void>;
   sync(fd: number): Promise<void>;
   close(fd: number): Promise<void>;
@@ -21,9 +21,14 @@ const opened = promisify(open);
 const synced = promisify(fdatasync);
 const closed = promisify(close);
 
-export const localDisk: Disk = {
-  create: (path) => opened(path, 'wx', 0o600),
-  write: (fd, bytes, position) => new Promise((resolve, reject) => {
+/** A write into the page cache takes some 10 us; one that took this long met a disk that holds writers up. */
+const slowMs = 5;
+/** For so long writes then go through the thread pool, which costs 20 us more of each but never holds the event loop up. */
+const cautiousMs = 10_000;
+let cautiousUntil = Number.NEGATIVE_INFINITY;
+
+function writeLater(fd: number, bytes: Uint8Array, position: number): Promise<void> {
+  return new Promise((resolve, reject) => {
     const next = (from: number): void => {
       write(fd, bytes, from, bytes.length - from, position + from, (error, count) => {
         if (error !== null) reject(error);
@@ -33,7 +38,18 @@ export const localDisk: Disk = {
       });
     };
     next(0);
-  }),
+  });
+}
+
+export const localDisk: Disk = {
+  create: (path) => opened(path, 'wx', 0o600),
+  write(fd, bytes, position) {
+    const began = performance.now();
+    if (began < cautiousUntil) return writeLater(fd, bytes, position);
+    for (let from = 0; from < bytes.length;) from += writeSync(fd, bytes, from, bytes.length - from, position + from);
+    if (performance.now() - began > slowMs) cautiousUntil = performance.now() + cautiousMs;
+    return undefined;
+  },
   truncate: promisify(ftruncate),
   sync: synced,
   close: closed,
@@ -106,7 +122,8 @@ export class SegmentFile {
   async #writeBehind(bytes: Uint8Array): Promise<void> {
     if (this.#dirty) await this.#disk.truncate(this.#fd, this.#length);
     this.#dirty = true;
-    await this.#disk.write(this.#fd, bytes, this.#length);
+    const writing = this.#disk.write(this.#fd, bytes, this.#length);
+    if (writing !== undefined) await writing;
     this.#dirty = false;
     this.#length += bytes.length;
   }

@@ -23,7 +23,7 @@ export function failingDisk(): FailingDisk {
     },
     async write(fd, bytes, position) {
       disk.writes++;
-      if (disk.failure === undefined) return await localDisk.write(fd, bytes, position);
+      if (disk.failure === undefined) return void await localDisk.write(fd, bytes, position);
       await localDisk.write(fd, bytes.subarray(0, Math.min(disk.writesPart, bytes.length)), position);
       throw error(disk.failure);
     },

@@ -5,7 +5,10 @@ import type { EventWriter, Subject } from '../../../proxy/record/egress-events.t
 /** Records of an exchange, as the pipeline would make them. */
 export function decidedLine(writer: EventWriter, subject: Subject, path: string = '/'): string {
   const exchange = { head: { method: 'GET', target: path, headers: ['Host', 'site.test'] }, form: { kind: 'absolute' } } as unknown as Exchange;
-  const egress = { act: 'request', host: 'site.test', port: 80, path, query_keys: [], credential: 'none' } as unknown as Egress;
+  const egress: Egress = {
+    act: 'request', form: 'absolute', method: 'GET', host: 'site.test', port: 80, is_ip_literal: false, scheme: 'http', authority: 'site.test', path, target: path,
+    query_keys: [], headers: [], credential: 'none', host_mismatch: false, own_name: false, body_bytes: 0,
+  };
   const decision = { v: 1, effect: 'allow', default: false, reasons: [], approval: null, obligations: [] } as const;
   return writer.decided(subject, exchange, egress, { decision, revision: 'r', input_digest: 'd' }, [], null).text;
 }
