@@ -48,8 +48,8 @@ export class AgentHub {
       this.#attached.delete(host_id);
       earlier?.stream.end();
       const news = await newsFor(this.#services, host_id, known, true);
-      ctx.respond = false;
       const attached: Attached = { host_id, known, stream: this.#services.streams.open(ctx.res, 'application/x-ndjson', maxWaitingBytes) };
+      ctx.respond = false;
       this.#attached.set(host_id, attached);
       attached.stream.closed.addEventListener('abort', () => {
         if (this.#attached.get(host_id) === attached) this.#attached.delete(host_id);

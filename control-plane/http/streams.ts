@@ -23,8 +23,8 @@ export class Streams {
   #stopping = false;
 
   /**
-   * Takes over the response (the caller sets `ctx.respond = false`). `maxWaiting` in bytes bounds what is buffered for a slow client; `ofAgent` is the run whose
-   * agent asks. Throws `overloaded` or `rate_limited`.
+   * Takes over the response (the caller then sets `ctx.respond = false`: a refusal is still to be answered). `maxWaiting` in bytes
+   * bounds what is buffered for a slow client; `ofAgent` is the run whose agent asks. Throws `overloaded` or `rate_limited`.
    */
   open(response: ServerResponse, contentType: string, maxWaiting: number, ofAgent?: string): Stream {
     const hold = this.hold(ofAgent);

@@ -60,8 +60,8 @@ export class Hub {
       const text = snapshotLines(snapshot);
       const connection_id = this.#services.random(16).toString('hex');
       await makeChange(this.#services, (change) => upsertProxy(change.trx, { proxy_id, connection_id, at: change.at, connected_until: change.at + connectionMs }));
-      ctx.respond = false;
       const stream = this.#services.streams.open(ctx.res, 'application/x-ndjson', text.length * 3 + maxWaitingBytes);
+      ctx.respond = false;
       const attached: Attached = { stream, proxy_id, connection_id, revision: snapshot.revision };
       if (this.#attached.size === 0) {
         this.#version = snapshot.version;

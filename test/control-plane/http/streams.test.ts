@@ -14,9 +14,9 @@ class Response extends EventEmitter {
   destroy(): void { this.destroyed = true; this.emit('close'); }
 }
 
-const open = (streams: Streams) => {
+const open = (streams: Streams, ofAgent?: string) => {
   const response = new Response();
-  return { response, stream: streams.open(response as unknown as ServerResponse, 'text/plain', 10) };
+  return { response, stream: streams.open(response as unknown as ServerResponse, 'text/plain', 10, ofAgent) };
 };
 
 test('a client that falls behind by more than the bound is cut off', (t) => {
@@ -38,4 +38,16 @@ test('there is a number of streams and no more; one that ends makes room; a stop
   streams.stop();
   t.true(all.slice(1).every(({ response, stream }) => response.ended && stream.closed.aborted));
   t.throws(() => open(streams), { code: 'overloaded' });
+});
+
+test('an agent that opens stream after stream leaves room for proxies, operators and other agents', (t) => {
+  const streams = new Streams();
+  const all = Array.from({ length: 16 }, () => open(streams, 'run_1'));
+  t.throws(() => open(streams, 'run_1'), { code: 'rate_limited' });
+  t.notThrows(() => open(streams, 'run_2'));
+  t.notThrows(() => open(streams));
+  all[0]!.response.destroy();
+  all[0]!.stream.end();
+  t.notThrows(() => open(streams, 'run_1'));
+  t.throws(() => open(streams, 'run_1'), { code: 'rate_limited' });
 });

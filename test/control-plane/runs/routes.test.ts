@@ -28,6 +28,16 @@ for (const { name, test, locate } of backends) {
     return await startTestControlPlane(lifetime, url === undefined ? {} : { databaseUrl: url });
   };
 
+  test(`an agent that opens stream after stream is refused aloud, and others are not (${name})`, async (t) => {
+    const plane = await start(t);
+    const { run_id, agent_token } = await create(plane);
+    const path = `/chat/run/${run_id}/stream`;
+    for (let opened = 0; opened < 16; opened++) await openStream(t, join(plane.folder, 'api.sock'), path, '\n\n', () => undefined, agent_token);
+    t.like(await within('the refusal', plane.call('GET', path, { token: agent_token })), { status: 429, body: { code: 'rate_limited' } });
+    await (await openRunStream(t, plane, run_id)).wait('the operator\'s', ({ event }) => event === 'state');
+    await openProxyStream(t, plane, 'prx_1');
+  });
+
   test(`a run is created, ended, settled, and all of it is in an export that verifies (${name})`, async (t) => {
     const plane = await start(t);
     const { call, faults } = plane;
