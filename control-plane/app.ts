@@ -21,7 +21,7 @@ import type { Services } from './services.ts';
 export function createApp(services: Services, hub: Hub, agents: AgentHub, sealer: Sealer): Koa<State> {
   const app = new Koa<State>();
   // What comes here was not thrown by a step: a client that left before its answer was written is no fault of ours.
-  app.on('error', (error: NodeJS.ErrnoException) => { if (error.syscall === undefined) services.onFault(toSallyportError(error), 'http'); });
+  app.on('error', (error: NodeJS.ErrnoException) => { if (!ofConnection(error)) services.onFault(toSallyportError(error), 'http'); });
   app.use(requestIds(services.clock));
   app.use(problems(services.onFault));
   app.use(healthRoutes(services).routes());
@@ -34,4 +34,9 @@ export function createApp(services: Services, hub: Hub, agents: AgentHub, sealer
   app.use(auditRoutes(services, sealer).routes());
   app.use(notFound);
   return app;
+}
+
+/** A call of the system on its socket, or the parser (llhttp) at the end of half a request. */
+function ofConnection({ syscall, code }: NodeJS.ErrnoException): boolean {
+  return syscall !== undefined || code?.startsWith('HPE_') === true;
 }

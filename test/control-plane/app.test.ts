@@ -1,5 +1,7 @@
 import test from 'ava';
+import { connect } from 'node:net';
 import type { CreatedRun, Page, RunAction } from '../../contracts/run-api.ts';
+import { event } from '../helpers/wait.ts';
 import { proxyToken, startTestControlPlane } from './harness.ts';
 import { decided, newEgress, TestJournal } from './segments.ts';
 
@@ -58,4 +60,14 @@ test('it is alive and ready, whoever asks', async (t) => {
   const { call } = await startTestControlPlane(t);
   t.like(await call('GET', '/healthz', { token: 'sp_op_nobodynobodynobody' }), { status: 200, body: { status: 'ok' } });
   t.like(await call('GET', '/readyz'), { status: 200, body: { status: 'ready' } });
+});
+
+test('a client that dies in the middle of its request is no fault of ours', async (t) => {
+  const { call, controlPlane, faults } = await startTestControlPlane(t);
+  const dying = connect(controlPlane.addresses.api_socket);
+  dying.on('error', () => { /* Either end may be first. */ });
+  dying.end(`POST /data-plane/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${proxyToken}\r\nContent-Length: 100\r\n\r\nhalf`);
+  await event('the end of its connection', dying.resume(), 'close');
+  t.is((await call('GET', '/healthz')).status, 200);
+  t.deepEqual(faults, []);
 });
