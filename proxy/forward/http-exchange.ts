@@ -55,7 +55,7 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
     if (transfer.isGone) return this.gone();
     if (this.#permit.stop.aborted) return this.#onStop();
     this.#permit.stop.addEventListener('abort', this.#onStop);
-    const pooled = this.#context.pool.take(this.#permit.pool_key);
+    const pooled = this.#context.pool.take(this.#permit.pool_key, this.#permit.addresses);
     if (pooled === undefined) this.#dial();
     else this.#use(pooled);
   }

@@ -1,3 +1,4 @@
+import type { PermittedAddress } from '../enforce/permit.ts';
 import type { ForwardLimits } from './limits.ts';
 import type { Upstream } from './upstream.ts';
 
@@ -12,14 +13,17 @@ export class UpstreamPool {
     this.#limits = limits;
   }
 
-  /** The one used last: it is the least likely to be stale. */
-  take(key: string): Upstream | undefined {
+  /**
+   * The one used last, since it is the least likely to be stale, of those to an address that policy has just allowed: the name may have
+   * others by now, and the policy may be another one.
+   */
+  take(key: string, addresses: readonly PermittedAddress[]): Upstream | undefined {
     const idle = this.#idle.get(key);
     for (let upstream = idle?.pop(); upstream !== undefined; upstream = idle?.pop()) {
       this.#size--;
       upstream.onIdleClose = undefined;
       if (idle?.length === 0) this.#idle.delete(key);
-      if (upstream.usable) return upstream;
+      if (upstream.usable && isNamed(upstream.address, addresses)) return upstream;
       upstream.destroy();
     }
     return undefined;
@@ -57,4 +61,9 @@ export class UpstreamPool {
     this.#idle.clear();
     this.#size = 0;
   }
+}
+
+function isNamed(address: string, addresses: readonly PermittedAddress[]): boolean {
+  for (const permitted of addresses) if (permitted.address === address) return true;
+  return false;
 }

@@ -480,3 +480,17 @@ test.serial('50 MB up to an origin that stops and goes on need little memory and
   await within('the answer', client.hears('ok'));
   t.like(await proxy.outcome(0), { kind: 'completed', bytes_out: peer.bytes.length });
 });
+
+test('a pooled connection is not used for a permit that does not name its address', async (t) => {
+  const { client, start, origin, proxy } = await pair(t, ok, {
+    permit: (exchange) => exchange.head.target.endsWith('/moved') ? { addresses: [{ address: '127.0.0.2', family: 4, address_class: 'loopback' }] } : {},
+  });
+  client.send(`${start()}\r\n`);
+  await client.hears('ok');
+  client.forget();
+  // The name has another address now, and policy judged that one; nothing listens there.
+  client.send(`${start('GET', '/moved')}\r\n`);
+  await client.hears('502');
+  t.like(await proxy.outcome(1), { kind: 'failed', code: 'upstream_refused' });
+  t.is(count(origin.peers[0]!.text, 'GET '), 1);
+});
