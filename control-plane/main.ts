@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises';
+import { flushCompileCache } from 'node:module';
 import type { Logger } from 'pino';
 import { systemClock } from '../contracts/clock.ts';
 import { toProblem, toSallyportError } from '../contracts/errors.ts';
@@ -66,6 +67,8 @@ async function start(told: unknown): Promise<void> {
     starting = launch(told);
     const { addresses, notices } = await starting;
     await say({ type: 'ready', addresses, ...notices.length > 0 && { notices } });
+    // Left to itself Node keeps its compiled code at an orderly end: after a crash everything would be compiled again.
+    flushCompileCache();
   } catch (thrown) {
     const error = toSallyportError(thrown);
     await log({ code: error.code, detail: error.message, about: 'start', stack: error.code === 'internal' ? error.stack : undefined });

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module';
 import { systemClock } from '../contracts/clock.ts';
 import { toProblem, toSallyportError, type SallyportError } from '../contracts/errors.ts';
 import { parseConfiguration } from './config.ts';
@@ -25,6 +26,8 @@ async function start({ configuration }: ConfigurationMessage): Promise<void> {
   const { address, ready } = await worker;
   await ready;
   tell({ type: 'ready', addresses: address === undefined ? {} : { proxy: address } });
+  // Left to itself Node keeps its compiled code at an orderly end: after a crash everything would be compiled again.
+  flushCompileCache();
 }
 
 function fail(error: SallyportError): void {

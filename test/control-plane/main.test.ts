@@ -2,7 +2,7 @@ import test from 'ava';
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,7 @@ import { makeTemplate } from '../../control-plane/database/make-template.ts';
 import type { Lifetime } from '../helpers/lifetime.ts';
 import { temporaryFolder } from '../helpers/temporary.ts';
 import { listen } from '../helpers/listen.ts';
-import { within } from '../helpers/wait.ts';
+import { until, within } from '../helpers/wait.ts';
 import { call, proxyToken } from './harness.ts';
 
 type Message = { readonly type: 'ready'; readonly addresses: { readonly api_socket: string; readonly api?: string }; readonly notices?: readonly string[] } | { readonly type: 'failed'; readonly problem: Problem };
@@ -26,9 +26,9 @@ interface Started {
   readonly exited: Promise<unknown[]>;
 }
 
-async function start(lifetime: Lifetime, folder: string, more: object = {}): Promise<Started> {
+async function start(lifetime: Lifetime, folder: string, more: object = {}, environment: Readonly<Record<string, string>> = {}): Promise<Started> {
   await makeTemplate();
-  const child = fork(script, [], { execArgv: ['--disable-warning=ExperimentalWarning', '--disallow-code-generation-from-strings'], stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+  const child = fork(script, [], { execArgv: ['--disable-warning=ExperimentalWarning', '--disallow-code-generation-from-strings'], env: { ...process.env, ...environment }, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
   const exited = once(child, 'exit');
   lifetime.teardown(async () => {
     child.kill('SIGKILL');
@@ -55,6 +55,13 @@ test('it ends when its supervisor is gone', async (t) => {
   const { child, exited } = await start(t, await temporaryFolder(t));
   child.disconnect();
   t.deepEqual(await within('its end', exited), [0, null]);
+});
+
+test('killed once it is ready, it leaves its compiled code to its successor', async (t) => {
+  const cache = join(await temporaryFolder(t), 'cache');
+  await start(t, await temporaryFolder(t), {}, { NODE_COMPILE_CACHE: cache });
+  await until('the compiled code', async () => (await readdir(cache, { recursive: true })).length > 100);
+  t.pass();
 });
 
 test('killed at any moment, it starts again with all that it had answered', async (t) => {
