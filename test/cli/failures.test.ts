@@ -98,7 +98,7 @@ function left(data: string): string[] {
 }
 
 async function children(pid: number): Promise<number[]> {
-  return await until('two children', () => {
+  return await until('three children (control plane, worker, jail host)', () => {
     const found = readdirSync('/proc').filter((name) => /^\d+$/.test(name)).map(Number).filter((child) => {
       try {
         return readFileSync(`/proc/${child}/status`, 'utf8').includes(`PPid:\t${pid}\n`);
@@ -106,7 +106,7 @@ async function children(pid: number): Promise<number[]> {
         return false;
       }
     });
-    return found.length === 2 && found;
+    return found.length === 3 && found;
   });
 }
 
@@ -174,7 +174,7 @@ test.serial('SIGTERM ends an up with all that it started, and so does kill -9', 
     const pids = await children(started.pid);
     started.kill(signal);
     await started.exit();
-    await until(`the end of both children after ${signal}`, () => pids.every((pid) => !existsSync(`/proc/${pid}`)));
+    await until(`the end of all children after ${signal}`, () => pids.every((pid) => !existsSync(`/proc/${pid}`)));
   }
   // What the killed one left lying (its socket) is in nobody's way.
   const next = up(t, data);
