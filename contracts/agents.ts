@@ -4,15 +4,11 @@ import { jailSpecSchema } from './jail.ts';
 
 const { argv, env, work, give_work } = jailSpecSchema.shape;
 
-/** Postgres stores neither U+0000 (which `jailSpecSchema` refuses) nor half a surrogate pair in `jsonb`. */
-const storable = (texts: readonly string[]): boolean => texts.every((text) => text.isWellFormed());
-
 /** What a jail host is to start for a run, as in `JailSpec`. `work` is a folder of the host's machine. */
 export const agentCommandSchema = z.strictObject({
-  argv: argv.max(256).refine(storable, 'holds half a surrogate pair'),
-  env: env.refine((values) => Object.keys(values).length <= 128, 'holds more than 128 variables')
-    .refine((values) => storable(Object.values(values)), 'holds half a surrogate pair'),
-  work: work.max(4095).refine((path) => storable([path]), 'holds half a surrogate pair'),
+  argv: argv.max(256),
+  env: env.refine((values) => Object.keys(values).length <= 128, 'holds more than 128 variables'),
+  work: work.max(4095),
   give_work,
 });
 export type AgentCommand = z.infer<typeof agentCommandSchema>;
