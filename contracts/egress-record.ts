@@ -43,11 +43,6 @@ export interface DeniedPayload extends EgressDescription {
   readonly input_digest: string | null;
 }
 
-export interface DecidedFacts {
-  readonly egress_id: string;
-  readonly spent: Spent;
-}
-
 export interface DecidedPayload extends EgressDescription {
   readonly reasons: readonly Reason[];
   readonly obligations: readonly Obligation[];

@@ -30,7 +30,7 @@ const hostsTtlMs = 5000;
 const otherFamilyMs = 1000;
 const addressesMax = 64;
 
-export function askSystem(): Ask {
+function askSystem(): Ask {
   // `/etc/resolv.conf` is read here; names are asked as they are, without search domains.
   const resolver = new DnsResolver({ timeout: 2000, tries: 2 });
   return async (host, family) => {

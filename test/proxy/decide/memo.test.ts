@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { fileURLToPath } from 'node:url';
 import { SallyportError } from '../../../contracts/errors.ts';
 import { buildPolicyInput, type PolicyInput } from '../../../contracts/policy-input.ts';

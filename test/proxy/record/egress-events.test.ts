@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { canonicalJson } from '../../../contracts/canonical-json.ts';
 import type { Reason } from '../../../contracts/decision.ts';
 import { SallyportError } from '../../../contracts/errors.ts';

@@ -96,12 +96,12 @@ test('a segment closes one second after its first record, and an empty one does 
 
 test('under steady load a wanted close is not put off', async (t) => {
   const { journal, closed } = await setUp(t);
-  let going = true;
-  const load = (async () => { for (let number = 0; going; number++) await journal.append(record(number)); })();
+  const traffic = { goesOn: true };
+  const load = (async () => { for (let number = 0; traffic.goesOn; number++) await journal.append(record(number)); })();
   await journal.closeSegment();
   t.true(closed.length >= 1);
   t.true((await readFile(closed[0]!.path)).length < 500_000);
-  going = false;
+  traffic.goesOn = false;
   await load;
   await journal.end();
 });
