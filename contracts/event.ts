@@ -24,7 +24,7 @@ export const eventTypes = [
   'allowance.returned', // {returned: {<meter>: units}}
   'journal.opened', // {journal_id, slot}
   'journal.recovered', // {journal_id, open: [{egress_id, run_id}]}: written after a crash by the worker that took the slot over, one for every 400 open exchanges
-  'journal.omitted', // {records}: refusals that could not be written while the disk was full
+  'journal.omitted', // {records}: refusals that were not written: while the disk was full, too large, or of a run that makes too many
   'engine.replaced', // {throws}
 ] as const;
 

@@ -9,6 +9,7 @@ import { internalHost, type OwnAddresses } from './describe/own-addresses.ts';
 import { enforce, type EnforceContext, type Granted } from './enforce/enforce.ts';
 import type { Outcome, Permit } from './enforce/permit.ts';
 import type { Exchange } from './exchange.ts';
+import type { FailedAttempts } from './identify/attempts.ts';
 import { identify, type Caller, type IdentifyContext } from './identify/identify.ts';
 import type { Judgement, Subject } from './record/egress-events.ts';
 import { signals } from './signals.ts';
@@ -17,6 +18,8 @@ export interface PipelineContext extends EnforceContext, IdentifyContext {
   readonly clock: Clock;
   readonly own: OwnAddresses;
   readonly decide: Decide;
+  /** By run: who floods us with what is refused anyway is not recorded one by one. */
+  readonly refusals: FailedAttempts;
   readonly forward: (permit: Permit, exchange: Exchange) => Promise<Outcome>;
   /** Reads requests inside a CONNECT and brings each one back here. */
   readonly acceptInside: (exchange: Exchange, egress: Egress, caller: Caller, refuse: (denial: Denial) => void) => void;
@@ -43,7 +46,7 @@ export async function handle(context: PipelineContext, exchange: Exchange): Prom
       case 'denied':
         return refuse(context, exchange, subjectOf(state), egress, enforced.denial, enforced.judgement);
       case 'inside':
-        return context.acceptInside(exchange, egress, caller, (denial) => record(context, exchange, subjectOf(state), egress, denial, judgement));
+        return context.acceptInside(exchange, egress, caller, (denial) => { record(context, exchange, subjectOf(state), egress, denial, judgement); });
       case 'permit':
         return settle(context, subjectOf(state), enforced, await forwarded(context, enforced, exchange));
     }
@@ -74,14 +77,21 @@ function isInternal({ host, port, act }: Egress): boolean {
 }
 
 function refuse(context: PipelineContext, exchange: Exchange, subject: Subject, egress: Egress | undefined, denial: Denial, judgement: Judgement | undefined, recorded: boolean = true): void {
-  if (recorded) record(context, exchange, subject, egress, denial, judgement);
-  exchange.refuse(refusalByDenial(denial, subject.egress_id));
+  const flood = recorded && !record(context, exchange, subject, egress, denial, judgement);
+  const told = flood ? denialOf(new SallyportError('rate_limited', 'This run makes too many requests that are refused.', { retry_after: 1 })) : denial;
+  exchange.refuse(refusalByDenial(told, subject.egress_id));
 }
 
-function record({ events, journal }: PipelineContext, exchange: Exchange, subject: Subject, egress: Egress | undefined, denial: Denial, judgement: Judgement | undefined): void {
-  const line = events.denied(subject, exchange, egress, denial, judgement);
-  journal.note(line.text);
-  signals.denied.publish({ egress_id: subject.egress_id, run_id: subject.attribution?.run_id, code: denial.code });
+/** False where the run makes so many refusals that they are only counted. */
+function record({ events, journal, refusals }: PipelineContext, exchange: Exchange, subject: Subject, egress: Egress | undefined, denial: Denial, judgement: Judgement | undefined): boolean {
+  const run_id = subject.attribution?.run_id;
+  if (run_id !== undefined && !refusals.failed(run_id)) {
+    journal.omit();
+    return false;
+  }
+  journal.note(events.denied(subject, exchange, egress, denial, judgement).text);
+  signals.denied.publish({ egress_id: subject.egress_id, run_id, code: denial.code });
+  return true;
 }
 
 /** What became of the exchange. `forward/` gives an outcome for all that can happen; should it ever throw, what it took counts as passed. */

@@ -23,7 +23,7 @@ import { denialOf } from './denial.ts';
 import type { Exchange } from './exchange.ts';
 import { createForwarder } from './forward/forwarder.ts';
 import { forwardLimits } from './forward/limits.ts';
-import { FailedAttempts } from './identify/attempts.ts';
+import { FailedAttempts, refusalLimits } from './identify/attempts.ts';
 import { attributionOf } from './identify/identify.ts';
 import { ended } from './identify/rules.ts';
 import { RunListeners } from './listeners.ts';
@@ -113,6 +113,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
   const context: PipelineContext = {
     clock, runs, own, journal, events,
     attempts: new FailedAttempts(() => clock.monotonic()),
+    refusals: new FailedAttempts(() => clock.monotonic(), refusalLimits),
     unready: () => synchroniser.expired() ?? policy.unready(),
     decide,
     addresses: new AddressBook(resolver, own),

@@ -3,31 +3,39 @@ interface Bucket {
   at: number;
 }
 
-const burst = 20;
-const perSecond = 1;
-const remotesMax = 10_000;
+export interface AttemptLimits {
+  /** At once. */
+  readonly burst: number;
+  readonly perSecond: number;
+}
 
-/**
- * Failed attempts by remote address, as token buckets: 20 at once, then one a second. Whoever has the right credentials is never held
- * up by it; it bounds what guessing costs us and how many records it makes.
- */
+/** Of credentials, by remote address: it bounds what guessing costs us and how many records it makes. */
+const credentialLimits: AttemptLimits = { burst: 20, perSecond: 1 };
+/** Of requests that are refused, by run: a refusal costs no budget, and each makes a record that lies on the disk of all runs. */
+export const refusalLimits: AttemptLimits = { burst: 1000, perSecond: 100 };
+const keysMax = 10_000;
+
+/** Failed attempts by whoever makes them, as token buckets. Nobody who does not fail is held up by it. */
 export class FailedAttempts {
   readonly #buckets = new Map<string, Bucket>();
   readonly #monotonic: () => number;
+  readonly #limits: AttemptLimits;
 
-  constructor(monotonic: () => number) {
+  constructor(monotonic: () => number, limits: AttemptLimits = credentialLimits) {
     this.#monotonic = monotonic;
+    this.#limits = limits;
   }
 
   /** Counts a failure. False when there were too many. */
-  failed(remote: string): boolean {
+  failed(key: string): boolean {
+    const { burst, perSecond } = this.#limits;
     const now = this.#monotonic();
-    const known = this.#buckets.get(remote);
+    const known = this.#buckets.get(key);
     const tokens = known === undefined ? burst : Math.min(burst, known.tokens + (now - known.at) / 1000 * perSecond);
-    this.#buckets.delete(remote);
-    this.#buckets.set(remote, { tokens: Math.max(0, tokens - 1), at: now });
+    this.#buckets.delete(key);
+    this.#buckets.set(key, { tokens: Math.max(0, tokens - 1), at: now });
     // The one that failed least recently goes first; its bucket is the fullest.
-    if (this.#buckets.size > remotesMax) this.#buckets.delete(this.#buckets.keys().next().value!);
+    if (this.#buckets.size > keysMax) this.#buckets.delete(this.#buckets.keys().next().value!);
     return tokens >= 1;
   }
 }

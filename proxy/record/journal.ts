@@ -111,13 +111,15 @@ export class Journal {
 
   /** Appends what has happened already; `ends` names the exchange that it ends. Kept until it can be written. */
   note(line: string, ends?: string): void {
-    if (ends === undefined && (this.#owedUnits + line.length > waitingRefusals || !fitsRecord(line))) {
-      this.#omitted++;
-      return;
-    }
+    if (ends === undefined && (this.#owedUnits + line.length > waitingRefusals || !fitsRecord(line))) return this.omit();
     this.#owed.push({ line, ends });
     this.#owedUnits += line.length;
     this.#schedule();
+  }
+
+  /** Counts a refusal that is not written; told in one record with the next write. */
+  omit(): void {
+    this.#omitted++;
   }
 
   /** Settles when all that was appended before is written and its segment closed; rejects while the disk refuses. */

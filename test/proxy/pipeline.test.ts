@@ -203,3 +203,21 @@ test.serial('an exception that nobody foresaw is an internal refusal, recorded, 
   t.is((await ask(failing, 'http://evil.test/', { authorization: one.authorization })).code, 'policy_denied');
   await turn();
 });
+
+test.serial('an agent that floods the proxy with refused requests cannot fill the record of all runs', async (t) => {
+  const flooding = proxy.control.createRun({ allow: [] });
+  await proxy.control.acknowledgedAll();
+  const client = new RawClient(proxy);
+  const sent = 2000;
+  client.send(head('http://evil.test/', { authorization: flooding.authorization }).repeat(sent));
+  const answers = await client.until('all answers', (text) => text.split('HTTP/1.1 ').length > sent && text.endsWith('}\n'));
+  const refused = answers.split('"code": "policy_denied"').length - 1;
+  const limited = answers.split('"code": "rate_limited"').length - 1;
+  t.is(refused + limited, sent);
+  t.true(refused >= 1000, 'an ordinary number of refusals is told and recorded one by one');
+  t.true(limited > 0);
+  t.is((await ask(proxy, at('evil.test'), { authorization: run.authorization })).code, 'policy_denied', 'another run is not held up');
+  const omitted = (): number => proxy.control.events.filter(({ type }) => type === 'journal.omitted').reduce((sum, { facts }) => sum + Number(facts['records']), 0);
+  await proxy.control.ingested('the refusals', () => proxy.control.of(flooding, 'egress.denied').length === refused && omitted() === limited);
+  client.socket.destroy();
+});
