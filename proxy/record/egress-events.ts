@@ -107,9 +107,8 @@ export class EventWriter {
     return this.#line('journal.opened', undefined, '', '', quoteObject({ journal_id: journalId, slot }), '{}');
   }
 
-  /** Of more exchanges than a record can hold at least one of each run is named: its bytes are in doubt. */
   recovered(journalId: string, open: readonly OpenExchange[]): Line {
-    return this.#line('journal.recovered', undefined, '', '', quoteObject({ journal_id: journalId, open: open.length <= openMax ? open : someOfEachRun(open) }), '{}');
+    return this.#line('journal.recovered', undefined, '', '', quoteObject({ journal_id: journalId, open }), '{}');
   }
 
   omitted(records: number): Line {
@@ -144,15 +143,6 @@ const quoteList = (texts: readonly string[]): string => texts.length === 0 ? '[]
 
 function judgedText({ reasons, obligations }: Decision, count: number): string {
   return `"reasons":${JSON.stringify(reasons.slice(0, count))},"obligations":${JSON.stringify(obligations)}`;
-}
-
-/** Exchanges that one `journal.recovered` names. */
-const openMax = 400;
-
-function someOfEachRun(open: readonly OpenExchange[]): readonly OpenExchange[] {
-  const runs = new Map(open.map((exchange) => [exchange.run_id, exchange]));
-  const rest = open.filter((exchange) => runs.get(exchange.run_id) !== exchange).slice(0, Math.max(0, openMax - runs.size));
-  return [...runs.values(), ...rest];
 }
 
 function describe({ assurance }: Subject, { head, form }: Exchange, egress: Egress | undefined): EgressDescription {
