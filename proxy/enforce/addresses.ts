@@ -14,6 +14,8 @@ export interface Candidates {
 }
 
 const cachedMax = 4096;
+/** Names of one run that are being looked up; all runs together have four times as many (resolver.ts), and a zone may be slow on purpose. */
+const lookupsPerRun = 64;
 
 /** From a canonical host to classified addresses: a literal, the run's own `--resolve`, or the domain name system. */
 export class AddressBook {
@@ -25,18 +27,30 @@ export class AddressBook {
   /** By the policy that names them: addresses of `host:port`. */
   readonly #overrides = new WeakMap<RunPolicy, ReadonlyMap<string, Candidates>>();
 
+  readonly #lookups = new WeakMap<LiveRun, Set<string>>();
+
   constructor(resolver: NameResolver, own: OwnAddresses) {
     this.#resolver = resolver;
     this.#own = own;
   }
 
-  /** Throws `upstream_dns` or `overloaded`. */
+  /** Throws `upstream_dns`, `overloaded` or `rate_limited`. */
   find(run: LiveRun, { host, port, is_ip_literal }: Egress): Candidates | Promise<Candidates> {
     if (is_ip_literal) return this.#classify(host, port, [host]);
     const named = run.snapshot.policy.resolve.length === 0 ? undefined : this.#named(run.snapshot, host, port);
     if (named !== undefined) return named;
+    const lookups = this.#lookups.get(run);
+    if (lookups !== undefined && lookups.size >= lookupsPerRun && !lookups.has(host)) {
+      throw new SallyportError('rate_limited', `More than ${lookupsPerRun} names are being resolved for this run.`, { retry_after: 1 });
+    }
     const resolution = this.#resolver.resolve(host);
-    return resolution instanceof Promise ? resolution.then((found) => this.#known(host, port, found)) : this.#known(host, port, resolution);
+    return resolution instanceof Promise ? this.#awaited(run, host, resolution).then((found) => this.#known(host, port, found)) : this.#known(host, port, resolution);
+  }
+
+  #awaited(run: LiveRun, host: string, resolution: Promise<Resolution>): Promise<Resolution> {
+    const lookups = this.#lookups.get(run) ?? new Set();
+    this.#lookups.set(run, lookups.add(host));
+    return resolution.finally(() => lookups.delete(host));
   }
 
   /** As curl's `--resolve`: the run's own addresses for this name and port. */
