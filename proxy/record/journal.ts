@@ -31,6 +31,8 @@ export interface JournalOptions {
 /** Lines that go to disk with one write, and the promise that their askers share. */
 interface Group {
   readonly lines: string[];
+  /** Of all lines, UTF-16. */
+  units: number;
   readonly opens: OpenExchange[];
   readonly receipt: PromiseWithResolvers<void>;
 }
@@ -48,6 +50,12 @@ interface Batch {
 }
 
 const groupRecords = 500;
+/**
+ * Of one write, in UTF-16 units, and of a segment, in bytes, before it is closed: the control plane takes a segment in one piece, and
+ * whoever needs it meanwhile (a draw of another run) waits. Records are seldom above 2 KiB, so that most segments are far smaller.
+ */
+const writeUnits = 2 * 1024 * 1024;
+const segmentBytes = 4 * 1024 * 1024;
 /** Refusals that wait for a full disk, in UTF-16 units; further ones are only counted. */
 const waitingRefusals = 8 * 1024 * 1024;
 const retryMs = 250;
@@ -99,11 +107,12 @@ export class Journal {
     if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
     if (!fitsRecord(line)) return Promise.reject(new SallyportError('not_supported', `What has to be recorded of this request is larger than ${recordMaxBytes} bytes.`));
     let group = this.#groups.at(-1);
-    if (group === undefined || group.lines.length >= groupRecords) {
+    if (group === undefined || group.lines.length >= groupRecords || group.units >= writeUnits) {
       group = newGroup();
       this.#groups.push(group);
     }
     group.lines.push(line);
+    group.units += line.length;
     if (opens !== undefined) group.opens.push(opens);
     this.#schedule();
     return group.receipt.promise;
@@ -161,7 +170,7 @@ export class Journal {
   }
 
   #pending(): boolean {
-    return this.#groups.length > 0 || this.#owed.length > 0 || this.#omitted > 0 || this.#closeWanted;
+    return this.#groups.length > 0 || this.#owed.length > 0 || this.#closeWanted;
   }
 
   async #drain(): Promise<void> {
@@ -175,7 +184,7 @@ export class Journal {
       try {
         if (batch !== undefined) await this.#write(batch);
         batch = undefined;
-        if (closing) await this.#closeCurrent();
+        if (closing || (this.#segment?.bytes ?? 0) >= segmentBytes) await this.#closeCurrent();
         this.#setProblem(undefined);
         for (const waiter of waiters) waiter.resolve();
       } catch (error) {
@@ -191,11 +200,15 @@ export class Journal {
     let room = segmentMaxRecords - (this.#segment?.records ?? 0);
     const omitted = room > 0 ? this.#omitted : 0;
     if (omitted > 0) room--;
-    const owed = this.#owed.splice(0, room);
-    room -= owed.length;
+    let units = writeUnits;
+    let count = 0;
+    for (; count < room && count < this.#owed.length && units > 0; count++) units -= this.#owed[count]!.line.length;
+    const owed = this.#owed.splice(0, count);
+    room -= count;
     const groups: Group[] = [];
-    for (let group = this.#groups[0]; group !== undefined && group.lines.length <= room; group = this.#groups[0]) {
+    for (let group = this.#groups[0]; group !== undefined && group.lines.length <= room && units > 0; group = this.#groups[0]) {
       room -= group.lines.length;
+      units -= group.units;
       groups.push(group);
       this.#groups.shift();
     }
@@ -207,8 +220,7 @@ export class Journal {
     if (omitted > 0) lines.push(this.#options.omission(omitted));
     for (const group of groups) lines.push(...group.lines);
     const segment = this.#segment ??= await this.#createSegment();
-    await segment.append(`${lines.join('\n')}\n`, lines.length);
-    if (this.#options.durability === 'power') await segment.sync();
+    await segment.append(`${lines.join('\n')}\n`, lines.length, this.#options.durability === 'power');
     if (segment.records === lines.length) this.#armAge();
     for (const { line, ends } of owed) {
       this.#owedUnits -= line.length;
@@ -276,5 +288,5 @@ function newGroup(): Group {
   const receipt = Promise.withResolvers<void>();
   // Every asker hears of it; this only keeps a group whose askers have gone from ending the process.
   receipt.promise.catch(() => undefined);
-  return { lines: [], opens: [], receipt };
+  return { lines: [], units: 0, opens: [], receipt };
 }

@@ -94,36 +94,33 @@ export class SegmentFile {
   get records(): number { return this.#records; }
   get bytes(): number { return this.#length; }
 
-  /** Appends whole lines, each ended by a newline. */
-  async append(text: string, records: number): Promise<void> {
+  /** Appends whole lines, each ended by a newline. What can't be made durable where that is wanted counts as not written. */
+  async append(text: string, records: number, durable: boolean): Promise<void> {
     const bytes = Buffer.from((this.#header ?? '') + text);
-    await this.#writeBehind(bytes);
+    await this.#writeBehind(bytes, durable);
     this.#header = undefined;
     this.#hash.update(bytes);
     this.#records += records;
-  }
-
-  sync(): Promise<void> {
-    return this.#disk.sync(this.#fd);
   }
 
   /** Writes the footer and closes the file. May be repeated when it failed. Gives the digest. */
   async finish(durable: boolean): Promise<string> {
     if (this.#digest === undefined) {
       const footer: SegmentFooter = { end: true, records: this.#records, digest: this.#hash.copy().digest('hex') };
-      await this.#writeBehind(Buffer.from(`${JSON.stringify(footer)}\n`));
+      await this.#writeBehind(Buffer.from(`${JSON.stringify(footer)}\n`), false);
       this.#digest = footer.digest;
     }
-    if (durable) await this.sync();
+    if (durable) await this.#disk.sync(this.#fd);
     await this.#disk.close(this.#fd);
     return this.#digest;
   }
 
-  async #writeBehind(bytes: Uint8Array): Promise<void> {
+  async #writeBehind(bytes: Uint8Array, durable: boolean): Promise<void> {
     if (this.#dirty) await this.#disk.truncate(this.#fd, this.#length);
     this.#dirty = true;
     const writing = this.#disk.write(this.#fd, bytes, this.#length);
     if (writing !== undefined) await writing;
+    if (durable) await this.#disk.sync(this.#fd);
     this.#dirty = false;
     this.#length += bytes.length;
   }

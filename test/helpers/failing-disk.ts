@@ -6,6 +6,8 @@ export interface FailingDisk extends Disk {
   writesPart: number;
   /** Also cutting off what a failed write left behind fails. */
   failsToTruncate: boolean;
+  /** Only the next sync fails, though what was to be synced has been written. */
+  failsToSync: boolean;
   writes: number;
 }
 
@@ -16,6 +18,7 @@ export function failingDisk(): FailingDisk {
     failure: undefined,
     writesPart: 0,
     failsToTruncate: false,
+    failsToSync: false,
     writes: 0,
     async create(path) {
       if (disk.failure !== undefined) throw error(disk.failure);
@@ -26,6 +29,11 @@ export function failingDisk(): FailingDisk {
       if (disk.failure === undefined) return void await localDisk.write(fd, bytes, position);
       await localDisk.write(fd, bytes.subarray(0, Math.min(disk.writesPart, bytes.length)), position);
       throw error(disk.failure);
+    },
+    async sync(fd) {
+      if (!disk.failsToSync) return await localDisk.sync(fd);
+      disk.failsToSync = false;
+      throw error('EIO');
     },
     async truncate(fd, length) {
       if (disk.failsToTruncate) throw error('EIO');

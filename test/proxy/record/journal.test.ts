@@ -203,3 +203,28 @@ test('a record that the control plane would not take is refused before it is wri
   await journal.end();
   t.deepEqual((await numbers()).filter((number) => !Number.isNaN(number)), [2]);
 });
+
+test('a group that was written and could not be synced is not in the journal, and what had happened is in it once', async (t) => {
+  const disk = failingDisk();
+  const { journal, clock, numbers } = await setUp(t, disk, 'power');
+  await journal.append(record(1));
+  disk.failsToSync = true;
+  journal.note(record(2), 'egr_2');
+  t.is(await code(t, journal.append(record(3))), 'journal_unavailable');
+  clock.advance(250);
+  await journal.append(record(4));
+  await journal.end();
+  t.deepEqual(await numbers(), [1, 2, 4]);
+});
+
+test('records as large as they may be do not make a segment that the control plane works on for seconds', async (t) => {
+  const { journal, closed, segments } = await setUp(t);
+  const large = writer.returned({ run_id: 'run_1', session_id: 'ses_1' }, { requests: 1 }).text.replace('"payload":{}', `"payload":{"x":"${'x'.repeat(60_000)}"}`);
+  await Promise.all(Array.from({ length: 300 }, async (_, index) => {
+    if (index % 2 === 0) await journal.append(large);
+    else journal.note(large, `egr_${index}`);
+  }));
+  await journal.end();
+  t.is((await segments()).flatMap(({ events }) => events).length, 300);
+  t.true(closed.every(({ bytes }) => bytes < 8 * 1024 * 1024), `${closed.map(({ bytes }) => bytes).join(', ')}`);
+});
