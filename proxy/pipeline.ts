@@ -1,6 +1,7 @@
 import type { Clock } from '../contracts/clock.ts';
 import { SallyportError, toSallyportError } from '../contracts/errors.ts';
 import { newId } from '../contracts/ids.ts';
+import type { Refused } from './accept/refused.ts';
 import { judge, type Decide } from './decide/judge.ts';
 import { denialOf, refusalByDenial, type Denial } from './denial.ts';
 import { describe } from './describe/describe.ts';
@@ -10,7 +11,7 @@ import { enforce, type EnforceContext, type Granted } from './enforce/enforce.ts
 import type { Outcome, Permit } from './enforce/permit.ts';
 import type { Exchange } from './exchange.ts';
 import type { FailedAttempts } from './identify/attempts.ts';
-import { identify, type Caller, type IdentifyContext } from './identify/identify.ts';
+import { attributionOf, identify, type Caller, type IdentifyContext } from './identify/identify.ts';
 import type { Judgement, Subject } from './record/egress-events.ts';
 import { signals } from './signals.ts';
 
@@ -57,6 +58,21 @@ export async function handle(context: PipelineContext, exchange: Exchange): Prom
   }
 }
 
+/**
+ * Records what `accept/` refuses by itself: a request whose form is not handled, or that cannot be read. Gives the id of the record;
+ * undefined where it is nobody's, since whoever brings no credentials could fill the record with it.
+ */
+export function recordRefused(context: PipelineContext, { source, inside, code, detail, head }: Refused): string | undefined {
+  const read = head ?? { method: '', target: '', version: '1.1', headers: [], framing: { kind: 'none' }, expects_continue: false, upgrade: undefined };
+  const request = { source, form: inside ?? { kind: 'absolute' }, head: read } as const;
+  const identity = identify(request, context);
+  const attribution = identity.kind === 'caller' ? attributionOf(identity.caller.run) : identity.attribution;
+  if (attribution === undefined) return undefined;
+  const egress_id = newId('egress', context.clock.now());
+  const subject = identity.kind === 'caller' ? subjectOf({ egress_id, caller: identity.caller }) : { egress_id, attribution, assurance: undefined };
+  return record(context, request, subject, undefined, denialOf(new SallyportError(code, detail)), undefined) ? egress_id : undefined;
+}
+
 /** How far an exchange has come, for the record of its refusal. */
 interface Progress {
   readonly egress_id: string;
@@ -65,7 +81,7 @@ interface Progress {
   judgement: Judgement | undefined;
 }
 
-function subjectOf({ egress_id, caller }: Progress): Subject {
+function subjectOf({ egress_id, caller }: Pick<Progress, 'egress_id' | 'caller'>): Subject {
   if (caller === undefined) return { egress_id, attribution: undefined, assurance: undefined };
   const { run_id, session_id, channel } = caller.run.snapshot;
   return { egress_id, attribution: { run_id, session_id }, assurance: channel === 'jail' ? 'jailed' : 'cooperative' };
@@ -83,7 +99,7 @@ function refuse(context: PipelineContext, exchange: Exchange, subject: Subject, 
 }
 
 /** False where the run makes so many refusals that they are only counted. */
-function record({ events, journal, refusals }: PipelineContext, exchange: Exchange, subject: Subject, egress: Egress | undefined, denial: Denial, judgement: Judgement | undefined): boolean {
+function record({ events, journal, refusals }: PipelineContext, exchange: Pick<Exchange, 'head' | 'form'>, subject: Subject, egress: Egress | undefined, denial: Denial, judgement: Judgement | undefined): boolean {
   const run_id = subject.attribution?.run_id;
   if (run_id !== undefined && !refusals.failed(run_id)) {
     journal.omit();

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Clock } from '../contracts/clock.ts';
 import type { DrawAnswer, IngestAnswer } from '../contracts/data-plane.ts';
 import { SallyportError, toSallyportError } from '../contracts/errors.ts';
+import type { Refused } from './accept/refused.ts';
 import { acceptInside } from './accept/inside.ts';
 import { ConnectionCaps } from './accept/caps.ts';
 import { acceptLimits } from './accept/limits.ts';
@@ -27,7 +28,7 @@ import { FailedAttempts, refusalLimits } from './identify/attempts.ts';
 import { attributionOf } from './identify/identify.ts';
 import { ended } from './identify/rules.ts';
 import { RunListeners } from './listeners.ts';
-import { handle, type PipelineContext } from './pipeline.ts';
+import { handle, recordRefused, type PipelineContext } from './pipeline.ts';
 import { startRecorder } from './record/recorder.ts';
 import type { Disk } from './record/segment-file.ts';
 import { lockSlot } from './record/slot-lock.ts';
@@ -121,7 +122,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     forward: forwarder.forward,
     acceptInside: (exchange, egress, caller, refused) => {
       acceptInside(exchange.openTunnel(), {
-        source: exchange.source, form: { kind: 'inside', authority: egress.authority, caller }, limits: acceptLimits, sweep,
+        source: exchange.source, form: { kind: 'inside', authority: egress.authority, caller }, limits: acceptLimits, sweep, onRefused,
         onTls: (stream) => {
           refused(needsInterception(egress, []));
           stream.destroy();
@@ -134,7 +135,8 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     },
   };
   const handler = (exchange: Exchange): Promise<void> => handle(context, exchange);
-  const shared = { clock, sweep, limits: acceptLimits, caps: new ConnectionCaps(acceptLimits) };
+  const onRefused = (refused: Refused): string | undefined => recordRefused(context, refused);
+  const shared = { clock, sweep, onRefused, limits: acceptLimits, caps: new ConnectionCaps(acceptLimits) };
   const listeners = new RunListeners(socketFolder, shared, handler);
 
   /** Its listener closes, its permits end, and what it did not use goes back; then its record is complete and is shipped. */

@@ -10,6 +10,7 @@ import { Output } from '../wire/output.ts';
 import type { Sweep, Watched } from '../wire/sweep.ts';
 import { ClientExchange, type BodyState, type ExchangeHost } from './client-exchange.ts';
 import { classify } from './forms.ts';
+import { recordedAs, type OnRefused } from './refused.ts';
 import type { AcceptLimits } from './limits.ts';
 import { serialiseRefusal } from './refusal.ts';
 
@@ -22,6 +23,7 @@ export interface ConnectionOptions {
   readonly inside: Extract<Form, { kind: 'inside' }> | undefined;
   readonly limits: AcceptLimits;
   readonly sweep: Sweep;
+  readonly onRefused?: OnRefused;
 }
 
 /**
@@ -162,7 +164,7 @@ export class ClientConnection implements ExchangeHost, Watched {
     this.#clientKeepsAlive = judged.keep_alive;
     this.#bodyLeft = head.framing.kind === 'none' ? 0 : head.framing.kind === 'length' ? head.framing.bytes : Infinity;
     this.bodyState = this.#bodyLeft === 0 ? 'done' : 'waiting';
-    if (form.kind === 'refused') exchange.refuse(catalogueRefusal(form.code, form.detail));
+    if (form.kind === 'refused') exchange.refuse(catalogueRefusal(form.code, form.detail, recordedAs(this.#options, form, head)));
     else void this.#handle(exchange);
     return true;
   }
@@ -247,7 +249,7 @@ export class ClientConnection implements ExchangeHost, Watched {
   }
 
   #refuseHead({ code, detail }: Pick<BadHead, 'code' | 'detail'>): void {
-    this.output.bytes(serialiseRefusal(catalogueRefusal(code, detail), { json: true, close: true, head: false }));
+    this.output.bytes(serialiseRefusal(catalogueRefusal(code, detail, recordedAs(this.#options, { code, detail }, undefined)), { json: true, close: true, head: false }));
     this.output.flush();
     this.#close();
   }

@@ -3,12 +3,14 @@ import type { Form, Source } from '../exchange.ts';
 import type { Sweep } from '../wire/sweep.ts';
 import { ClientConnection, type Handler } from './connection.ts';
 import type { AcceptLimits } from './limits.ts';
+import type { OnRefused } from './refused.ts';
 
 export interface InsideOptions {
   readonly source: Source;
   readonly form: Extract<Form, { kind: 'inside' }>;
   readonly limits: AcceptLimits;
   readonly sweep: Sweep;
+  readonly onRefused?: OnRefused;
   /** The tunnel holds a TLS ClientHello. The stream is the callee's to close; the bytes stay in it. */
   readonly onTls: (stream: Duplex) => void;
   /** It holds something else: HTTP/2 in clear text, another protocol, or nothing in time. */
@@ -36,7 +38,7 @@ export function recogniseFirstBytes(bytes: Buffer): First {
  * anything else is called back, for the caller to refuse.
  */
 export function acceptInside(stream: Duplex, options: InsideOptions, handler: Handler): void {
-  const { source, form, limits, sweep } = options;
+  const { source, form, limits, sweep, onRefused } = options;
   let first: Buffer = Buffer.alloc(0);
   const watched = {
     due: sweep.now + limits.first_bytes_ms,
@@ -60,7 +62,7 @@ export function acceptInside(stream: Duplex, options: InsideOptions, handler: Ha
     if (what === 'more') return;
     leave();
     if (what === 'http') {
-      const connection = new ClientConnection(stream, { source, inside: form, limits, sweep }, handler);
+      const connection = new ClientConnection(stream, { source, inside: form, limits, sweep, ...(onRefused !== undefined && { onRefused }) }, handler);
       stream.resume();
       connection.feed(first);
       return;

@@ -8,6 +8,7 @@ import type { Sweep } from '../wire/sweep.ts';
 import type { ConnectionCaps } from './caps.ts';
 import { ClientConnection, type Handler } from './connection.ts';
 import type { AcceptLimits } from './limits.ts';
+import type { OnRefused } from './refused.ts';
 import { serialiseRefusal } from './refusal.ts';
 
 /** A run's own listener, or the one where clients bring credentials. */
@@ -21,6 +22,7 @@ export interface ListenerOptions {
   readonly caps: ConnectionCaps;
   readonly sweep: Sweep;
   readonly limits: AcceptLimits;
+  readonly onRefused?: OnRefused;
 }
 
 export interface Listener {
@@ -37,7 +39,7 @@ const refusedAtOnce = 256;
 
 /** Listens; rejects with `port_in_use` or `data_folder` when it can't. A path that is left over from a killed worker is taken over. */
 export async function createListener(source: ListenerSource, options: ListenerOptions, handler: Handler): Promise<Listener> {
-  const { caps, limits, sweep, clock } = options;
+  const { caps, limits, sweep, clock, onRefused } = options;
   const run_id = source.kind === 'run' ? source.run_id : undefined;
   const sockets = new Map<Socket, ClientConnection | undefined>();
   let refused = 0;
@@ -65,7 +67,7 @@ export async function createListener(source: ListenerSource, options: ListenerOp
     const over = caps.enter(run_id);
     if (over !== undefined) return refuse(socket, over);
     const from: Source = source.kind === 'run' ? source : { kind: 'tcp', remote: socket.remoteAddress ?? 'unknown' };
-    sockets.set(socket, new ClientConnection(socket, { source: from, inside: undefined, limits, sweep }, handler));
+    sockets.set(socket, new ClientConnection(socket, { source: from, inside: undefined, limits, sweep, ...(onRefused !== undefined && { onRefused }) }, handler));
     socket.on('close', () => {
       caps.leave(run_id);
       sockets.delete(socket);

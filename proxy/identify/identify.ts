@@ -34,7 +34,7 @@ export interface IdentifyContext {
 }
 
 /** Which run this is. A run's own listener is its identity whatever the request says; elsewhere run id and token have to fit. */
-export function identify(exchange: Exchange, context: IdentifyContext): Identity {
+export function identify(exchange: Pick<Exchange, 'source' | 'form' | 'head'>, context: IdentifyContext): Identity {
   const { source, form } = exchange;
   const identity = form.kind === 'inside' ? again(form.caller as Caller, context)
     : source.kind === 'run' ? byListener(source.run_id, context)

@@ -54,7 +54,7 @@ export class EventWriter {
     this.#actor = `"actor":{"kind":"proxy","id":${quote(proxyId)}}`;
   }
 
-  denied(subject: Subject, exchange: Exchange, egress: Egress | undefined, denial: Denial, judgement: Judgement | undefined): Line {
+  denied(subject: Subject, exchange: Pick<Exchange, 'head' | 'form'>, egress: Egress | undefined, denial: Denial, judgement: Judgement | undefined): Line {
     const facts: DeniedFacts = { egress_id: subject.egress_id, code: denial.code, effect: denial.effect };
     const payload: DeniedPayload = {
       ...describe(subject, exchange, egress),
@@ -145,7 +145,7 @@ function judgedText({ reasons, obligations }: Decision, count: number): string {
   return `"reasons":${JSON.stringify(reasons.slice(0, count))},"obligations":${JSON.stringify(obligations)}`;
 }
 
-function describe({ assurance }: Subject, { head, form }: Exchange, egress: Egress | undefined): EgressDescription {
+function describe({ assurance }: Subject, { head, form }: Pick<Exchange, 'head' | 'form'>, egress: Egress | undefined): EgressDescription {
   const known = {
     act: egress?.act ?? (form.kind === 'connect' ? 'connect' : 'request'), form: form.kind, method: head.method,
     host: egress?.host ?? null, port: egress?.port ?? null, path: egress?.path ?? null, query_keys: egress?.query_keys ?? [],

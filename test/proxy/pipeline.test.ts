@@ -69,6 +69,9 @@ const attacks: readonly Attack[] = [
   { title: 'the control plane\'s name', target: () => 'http://sallyport.internal/chat/run', code: 'not_found', status: 404 },
   { title: 'a name that does not exist', target: () => at('absent.test'), code: 'upstream_dns', status: 502 },
   { title: 'a web socket', target: () => at('site.test'), options: () => ({ fields: ['Connection: Upgrade', 'Upgrade: websocket'] }), code: 'not_supported', status: 501 },
+  { title: 'https in absolute form', target: () => 'https://site.test/', code: 'not_supported', status: 501 },
+  { title: 'another scheme', target: () => 'ftp://site.test/', code: 'not_supported', status: 501 },
+  { title: 'a path alone', target: () => '/etc/passwd', options: () => ({ host: 'site.test' }), code: 'bad_request', status: 400 },
   { title: 'TLS through a host that is not allowed as a tunnel', target: () => 'site.test:443', options: () => ({ method: 'CONNECT' }), code: 'needs_interception', status: 403 },
   { title: 'a CONNECT to a host that nothing allows', target: () => 'evil.test:80', options: () => ({ method: 'CONNECT' }), code: 'policy_denied', status: 403 },
 ];
@@ -174,6 +177,17 @@ test.serial('an opaque tunnel passes bytes, counts them, and closes when its run
   const [cut] = proxy.control.of(tunnelling, 'egress.cut');
   t.like(cut?.facts, { code: 'run_ended', spent: { bytes_out: 5, bytes_in: 5 } });
   for (const meter of ['requests', 'bytes_out', 'bytes_in'] as const) await until(`${meter} to be returned`, () => proxy.control.reserved(tunnelling, meter) === 0);
+});
+
+test.serial('what a jailed agent sends and nobody can read is recorded as its own; from outside it is nobody\'s', async (t) => {
+  const jailed = proxy.control.createRun({ channel: 'jail' });
+  await proxy.control.acknowledgedAll();
+  const unreadable = 'GET http://site.test/ HTTP/1.1\r\nHost: site.test\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n';
+  const before = proxy.control.events.length;
+  for (const place of [proxy, runSocket(proxy, jailed.snapshot.short_id)]) t.regex(await new RawClient(place).send(unreadable).ended(), /"code": "bad_request"/);
+  await proxy.control.ingested('the refusal', () => proxy.control.of(jailed, 'egress.denied').length === 1);
+  t.is(proxy.control.of(jailed)[0]?.facts['code'], 'bad_request');
+  t.is(proxy.control.events.slice(before).filter(({ type }) => type === 'egress.denied').length, 1);
 });
 
 test.serial('a jailed run is reached by its own listener alone; credentials that it sends change nothing', async (t) => {
