@@ -16,7 +16,7 @@ export function flagFor(exchange: Exchange, policy: RunPolicy): string | undefin
       if (!exchange.byDefault) return undefined;
       // Plain HTTP inside a CONNECT is judged request by request; what is on 443 is TLS.
       if (exchange.act === 'connect') return exchange.port === 443 ? `--allow ${place}:TUNNEL` : `--allow ${place}`;
-      return `--allow ${place}:${exchange.method}${blockedByPath(exchange, policy) ? `:${exchange.path}` : ''}`;
+      return `--allow ${oneWord(`${place}:${exchange.method}${blockedByPath(exchange, policy) ? `:${exchange.path}` : ''}`)}`;
     }
     case 'core.non_public_address': return exchange.address === null ? undefined : `--allow-address ${exchange.address}`;
     case 'budget_exhausted': {
@@ -36,4 +36,9 @@ function wouldBeCode({ code, observed, byDefault }: Exchange): string | null {
 function blockedByPath({ host, port, method }: Exchange, policy: RunPolicy): boolean {
   return policy.allow.some((rule) => (rule.host === host || (rule.host.startsWith('*.') && host.endsWith(rule.host.slice(1))))
     && rule.ports.includes(port) && (rule.methods.includes(method) || rule.methods.includes('*')));
+}
+
+/** The path is the agent's, and what is suggested is pasted into a shell: there it must be one word and nothing else (POSIX, 2.2.2). */
+function oneWord(text: string): string {
+  return /^[\w.,:/@%+=~[\]-]*$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
