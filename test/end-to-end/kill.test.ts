@@ -105,9 +105,11 @@ test('50 random kill -9 of worker and control plane under load: what the origin 
   t.is(verified.code, 0, verified.stdout + verified.stderr);
 
   const decided = new Map<string, number>();
+  let spent = 0;
   for (const line of (await readFile(file, 'utf8')).trimEnd().split('\n')) {
     // A body line of an entry (contracts/entry.ts).
-    const { event, payload } = JSON.parse(line) as { readonly event?: { readonly type: string }; readonly payload?: { readonly path: string } };
+    const { event, payload } = JSON.parse(line) as { readonly event?: { readonly type: string; readonly facts: { readonly spent?: { readonly requests?: number } } }; readonly payload?: { readonly path: string } };
+    spent += event?.facts.spent?.requests ?? 0;
     if (event?.type !== 'egress.decided' || payload === undefined) continue;
     decided.set(payload.path, (decided.get(payload.path) ?? 0) + 1);
   }
@@ -117,6 +119,7 @@ test('50 random kill -9 of worker and control plane under load: what the origin 
   t.deepEqual([...decided].filter(([, times]) => times > 1), [], 'decisions are in the chain more than once');
 
   const { body: view } = await installation.api<{ budget: { requests: { used: number; reserved: number } } }>('GET', `/chat/run/${run.run_id}`);
-  t.true(view.budget.requests.used >= seen.size, 'the ledger knows less than was forwarded');
+  t.is(view.budget.requests.used, spent, 'the ledger and the chain disagree');
+  t.is(view.budget.requests.reserved, 0, 'a dead worker still holds units');
   t.log(`${kills} kills, ${sent} sent, ${answered} answered, ${seen.size} at the origin, ${decided.size} decided, ${view.budget.requests.used} settled`);
 });
