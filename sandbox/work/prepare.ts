@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, realpathSync } from 'node:fs';
 import { homedir } from 'node:os';
 import type { JailSpec } from '../../contracts/jail.ts';
 import { chooseIdentity, entriesOf, type Identity } from '../identity.ts';
@@ -20,7 +20,7 @@ export async function prepareWork(spec: Pick<JailSpec, 'work' | 'give_work' | 'k
   onOpened(folder);
   const passwd = readFileSync('/etc/passwd', 'utf8');
   const homes = entriesOf(passwd).filter(({ uid }) => uid >= firstPerson && uid < nobody).map(({ home }) => home);
-  refuseForbidden(folder.path, { homes: [homedir(), ...homes], keepOut: spec.keep_out, installation });
+  refuseForbidden(folder.path, { homes: withReal([homedir(), ...homes]), keepOut: withReal(spec.keep_out), installation });
   const identity = chooseIdentity({
     launcher: { uid: process.getuid?.() ?? -1, gid: process.getgid?.() ?? -1 },
     uidMap: readFileSync('/proc/self/uid_map', 'utf8'),
@@ -29,4 +29,16 @@ export async function prepareWork(spec: Pick<JailSpec, 'work' | 'give_work' | 'k
   }, folder.owner);
   await ensureWritable(folder, identity, spec.give_work);
   return { folder, identity };
+}
+
+/** The work folder is judged by its real path, so what it must not hold is too: on some systems all of `/home` is behind a link. */
+function withReal(paths: readonly string[]): readonly string[] {
+  return paths.flatMap((path) => {
+    try {
+      return [path, realpathSync(path)];
+    } catch {
+      // What does not exist has no other name.
+      return [path];
+    }
+  });
 }
