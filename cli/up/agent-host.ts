@@ -36,7 +36,7 @@ export class AgentHost {
   readonly #api: ApiClient;
   readonly #hostId: string;
   readonly #say: (text: string) => void;
-  /** By run; each leaves once its end has been told. */
+  /** By run and epoch; each leaves once its end has been told. */
   readonly #agents = new Map<string, HostedAgent>();
   readonly #over = new AbortController();
   #running = 0;
@@ -91,11 +91,8 @@ export class AgentHost {
   }
 
   #hear(message: AgentMessage): void {
-    if (message.type === 'stop') {
-      const agent = this.#agents.get(message.run_id);
-      if (agent?.wanted.epoch === message.epoch) agent.end(undefined);
-    }
-    if (message.type !== 'agent' || this.#agents.has(message.run_id) || this.#over.signal.aborted) return;
+    if (message.type === 'stop') this.#agents.get(formatPresent([message]))?.end(undefined);
+    if (message.type !== 'agent' || this.#agents.has(formatPresent([message])) || this.#over.signal.aborted) return;
     if (this.#agents.size >= mostPresent) return;
     const { run_id, epoch, short_id, command } = message;
     this.#take({ run_id, epoch, short_id, command });
@@ -107,11 +104,12 @@ export class AgentHost {
       report: (report) => this.#report({ ...report, host_id: this.#hostId } as AgentReport),
       say: this.#say,
     });
-    this.#agents.set(wanted.run_id, agent);
+    const key = formatPresent([wanted]);
+    this.#agents.set(key, agent);
     // An idle `up` stays while somebody holds on to it.
     this.#hold ??= openLink(this.#folder);
     void agent.run().finally(() => {
-      this.#agents.delete(wanted.run_id);
+      this.#agents.delete(key);
       if (this.#agents.size > 0) return;
       void this.#hold?.then((link) => link?.close());
       this.#hold = undefined;

@@ -32,6 +32,8 @@ const commandLines: readonly [args: readonly string[], code: number, sentence: R
   [['run', '--budget', 'llm_tokens=5', '--', 'true'], 69, /--budget llm_tokens: nothing enforces this meter yet/, /./],
   [['run', '--env', 'NOT_THERE', '--', 'true'], 64, /--env NOT_THERE: there is no such variable here/, /sallyport run --help/],
   [['run', '--report', '/nowhere/report.json', '--', 'true'], 64, /--report \/nowhere\/report\.json: its folder cannot be written to/, /./],
+  [['runs', 'create', '--env', '--', 'true'], 64, /--env and --proxy are for agents that are started elsewhere/, /sallyport runs create --help/],
+  [['runs', 'create', '--give-work'], 64, /--work and --give-work need a command/, /sallyport runs create --help/],
   [['up', '--listen', 'nowhere'], 64, /--listen: "nowhere" is not an address and a port/, /sallyport up --help/],
   [['up', '--listen', '0.0.0.0:0'], 64, /--listen 0\.0\.0\.0:0 can be reached from the network/, /sallyport up --help/],
   [['up', '--workers', '2'], 69, /more than one worker is not supported yet/, /./],

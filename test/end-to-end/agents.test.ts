@@ -71,6 +71,7 @@ async function logHolds(log: string, text: string): Promise<void> {
 const lingering = (word: string): readonly string[] => ['sh', '-c', `echo begun; sleep 600; : ${word}`];
 
 test.serial('a run with a command gets its agent without a launcher, which reaches the site and nothing else, and its exit code ends the run', async (t) => {
+  t.timeout(240_000);
   const zone = dnsZone(t);
   const installation = await startInstallation(t);
   const site = await startOrigin(t);
@@ -98,6 +99,7 @@ test.serial('a run with a command gets its agent without a launcher, which reach
 });
 
 test.serial('queued runs of a session have their agents one after the other, and a cancelled one has none any more', async (t) => {
+  t.timeout(240_000);
   const zone = dnsZone(t);
   const installation = await startInstallation(t);
   const site = await startOrigin(t);
@@ -124,6 +126,7 @@ test.serial('queued runs of a session have their agents one after the other, and
 });
 
 test.serial('kill -9 of the control plane costs an agent nothing; kill -9 of the jail host ends its agents, and their runs say so', async (t) => {
+  t.timeout(240_000);
   const installation = await startInstallation(t);
   const work = await temporaryFolder(t, 0o755);
   const patient = await installation.command(['runs', 'create', '--json', '--work', work, '--give-work', '--', 'sh', '-c', 'echo begun; while [ ! -e go ]; do sleep 0.1; done; echo done; exit 0']);
@@ -154,6 +157,7 @@ test.serial('kill -9 of the control plane costs an agent nothing; kill -9 of the
 });
 
 test.serial('an up that would end by itself stays while a run of its own is active', async (t) => {
+  t.timeout(240_000);
   const dataFolder = `${await temporaryFolder(t)}/d`;
   const work = await temporaryFolder(t, 0o755);
   const up = await startUp({
