@@ -4,6 +4,8 @@ export interface AcceptLimits {
   readonly connections: number;
   /** Open connections of one run's own listener; one more is answered 429. */
   readonly connections_per_run: number;
+  /** Open connections of one remote address elsewhere; one more is answered 429. What is left is for jails and other addresses. */
+  readonly connections_per_address: number;
   /** From the first byte of a head (or from the connect) to its end. */
   readonly head_ms: number;
   /** Between two requests on one connection. */
@@ -23,6 +25,7 @@ export interface AcceptLimits {
 export const acceptLimits: AcceptLimits = {
   connections: 20_000,
   connections_per_run: 1_000,
+  connections_per_address: 16_000,
   head_ms: 30_000,
   idle_ms: 300_000,
   linger_ms: 2_000,

@@ -40,7 +40,6 @@ const refusedAtOnce = 256;
 /** Listens; rejects with `port_in_use` or `data_folder` when it can't. A path that is left over from a killed worker is taken over. */
 export async function createListener(source: ListenerSource, options: ListenerOptions, handler: Handler): Promise<Listener> {
   const { caps, limits, sweep, clock, onRefused } = options;
-  const run_id = source.kind === 'run' ? source.run_id : undefined;
   const sockets = new Map<Socket, ClientConnection | undefined>();
   let refused = 0;
 
@@ -50,7 +49,7 @@ export async function createListener(source: ListenerSource, options: ListenerOp
       return;
     }
     refused++;
-    const detail = code === 'overloaded' ? 'This proxy has as many connections as it can serve.' : 'This run has as many connections as it may.';
+    const detail = code === 'overloaded' ? 'This proxy has as many connections as it can serve.' : `This ${source.kind === 'run' ? 'run' : 'address'} has as many connections as it may.`;
     const timer = clock.setTimeout(() => { socket.destroy(); }, limits.linger_ms, { background: true });
     sockets.set(socket, undefined);
     socket.on('error', () => { /* 'close' follows. */ });
@@ -64,12 +63,12 @@ export async function createListener(source: ListenerSource, options: ListenerOp
   };
 
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-    const over = caps.enter(run_id);
-    if (over !== undefined) return refuse(socket, over);
     const from: Source = source.kind === 'run' ? source : { kind: 'tcp', remote: socket.remoteAddress ?? 'unknown' };
+    const over = caps.enter(from);
+    if (over !== undefined) return refuse(socket, over);
     sockets.set(socket, new ClientConnection(socket, { source: from, inside: undefined, limits, sweep, ...(onRefused !== undefined && { onRefused }) }, handler));
     socket.on('close', () => {
-      caps.leave(run_id);
+      caps.leave(from);
       sockets.delete(socket);
     });
   });
