@@ -18,8 +18,8 @@ import { temporaryFolder } from '../helpers/temporary.ts';
 
 export interface Backend {
   readonly name: 'PGlite' | 'Postgres';
-  /** Skips where the machine lacks it. */
-  readonly test: TestFn;
+  /** Skips where the machine lacks it. One test after the other: each PGlite takes 200 MB, and the thread while it starts. */
+  readonly test: TestFn['serial'];
   /** A new, migrated database of the lifetime's own. */
   locate(lifetime: Lifetime): Promise<DatabaseLocation>;
 }
@@ -28,7 +28,7 @@ export interface Backend {
 export const backends: readonly Backend[] = [
   {
     name: 'PGlite',
-    test,
+    test: test.serial,
     locate: async (lifetime) => {
       await makeTemplate();
       return { folder: join(await temporaryFolder(lifetime), 'postgres') };
@@ -36,7 +36,7 @@ export const backends: readonly Backend[] = [
   },
   {
     name: 'Postgres',
-    test: needs('postgres'),
+    test: needs('postgres').serial,
     locate: async (lifetime) => {
       const { url } = await freshDatabase(lifetime, 'control-plane', async (url) => {
         await (await openDatabase({ url, folder: '/nowhere' }, systemClock)).close();
