@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { localApi, remoteApi, type ApiClient } from './api-client.ts';
 import type { Environment } from './config.ts';
 import { apiSocket } from './data-folder-paths.ts';
+import { terminalJson } from './text.ts';
 
 /** What each file in `commands/` exports as `define`: gives the command its options and what it does. */
 export type DefineCommand = (command: Command, environment: Environment) => void;
@@ -35,7 +36,7 @@ export function apiOf(options: TargetOptions, environment: Environment): ApiClie
 }
 
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
+  process.stdout.write(`${terminalJson(value, 2)}\n`);
 }
 
 export function printLines(lines: readonly string[]): void {

@@ -16,6 +16,12 @@ export function escapeText(text: string, limit: number = longest): string {
   });
 }
 
+/** JSON for programs, which a person may look at all the same: what a terminal would obey stands there as an escape of JSON itself. */
+export function terminalJson(value: unknown, indent?: number): string {
+  // Line breaks between members are ours; those inside strings are escaped already.
+  return JSON.stringify(value, undefined, indent).replace(unsafe, (character) => character === '\n' ? character : `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 /** `12,345`. By hand: `toLocaleString` loads ICU's tables, 15 ms at the end of each run. */
 export function formatCount(value: number): string {
   return String(value).replace(/\B(?=(?:[0-9]{3})+$)/g, ',');

@@ -5,6 +5,7 @@ import type { ApiClient } from '../api-client.ts';
 import { actionLine } from '../audit/action-line.ts';
 import { apiOf, dataOption, example, printLines, type TargetOptions } from '../command.ts';
 import type { Environment } from '../config.ts';
+import { terminalJson } from '../text.ts';
 import { readLimit } from './runs-list.ts';
 
 /** Between looks of `--follow`; a proxy's events arrive at least once a second. Milliseconds. */
@@ -38,7 +39,7 @@ async function tail(options: Options, environment: Environment): Promise<void> {
     // Events of a proxy come later than they happened, so what is new is what was not shown, wherever it stands.
     const fresh = actions.filter((action) => !shown.has(keyOf(action))).toReversed();
     for (const action of fresh) shown.add(keyOf(action));
-    printLines(fresh.map((action) => options.json === true ? JSON.stringify(action) : actionLine(action)));
+    printLines(fresh.map((action) => options.json === true ? terminalJson(action) : actionLine(action)));
     if (options.follow !== true) return;
     for (const key of shown) {
       if (shown.size <= remembered) break;

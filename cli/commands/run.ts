@@ -12,7 +12,7 @@ import { reportDocument, type RunReport } from '../report/report.ts';
 import { executeRun, type FinishedRun } from '../run/execute.ts';
 import { noLine, terminalLine } from '../run/live-line.ts';
 import { openReportFile } from '../run/report-file.ts';
-import { painter } from '../text.ts';
+import { painter, terminalJson } from '../text.ts';
 
 interface Options extends TargetOptions, PolicyFlags {
   readonly work: string;
@@ -51,7 +51,7 @@ async function run(argv: readonly string[], options: Options, environment: Envir
   }, environment, process.stderr.isTTY && !environment.noColor ? terminalLine(process.stderr) : noLine);
 
   const report = reportOf(finished);
-  const json = `${JSON.stringify(reportDocument(report))}\n`;
+  const json = `${terminalJson(reportDocument(report))}\n`;
   if (options.json === true || options.report === '-') process.stderr.write(json);
   else process.stderr.write(`${reportLines(report, painter(process.stderr.isTTY && !environment.noColor)).join('\n')}\n`);
   process.exitCode = finished.exitCode;

@@ -1,6 +1,6 @@
 import test from 'ava';
 import * as fc from 'fast-check';
-import { escapeText, formatBytes, formatCount, formatDuration, table } from '../../cli/text.ts';
+import { escapeText, formatBytes, formatCount, formatDuration, table, terminalJson } from '../../cli/text.ts';
 
 const hostile: readonly [name: string, text: string, shown: string][] = [
   ['a colour', '\u001b[31mred', '\\x1b[31mred'],
@@ -32,4 +32,15 @@ test('sizes and times are rounded for a person', (t) => {
 
 test('a table aligns its columns and leaves no space at line ends', (t) => {
   t.deepEqual(table([['a', 'bb', ''], ['ccc', 'd', 'e']], new Set([0])), ['  a  bb', 'ccc  d   e']);
+});
+
+test('JSON that is printed holds nothing that a terminal obeys, and means the same', (t) => {
+  const value = { path: 'a\u009b31mred\u001b[0m\u007f', keys: ['\u202etxt.exe', '\u2028', '\ufeff', 'é', '世', '😀'] };
+  for (const indent of [undefined, 2]) {
+    const text = terminalJson(value, indent);
+    // oxlint-disable-next-line no-control-regex
+    t.notRegex(text.replaceAll('\n', ''), /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\ufeff]/);
+    t.deepEqual(JSON.parse(text), value);
+  }
+  t.true(terminalJson(value).includes('é') && terminalJson(value).includes('😀'));
 });
