@@ -76,7 +76,10 @@ export async function startInstallation(lifetime: Lifetime, options: { readonly 
       const folder = await temporaryFolder(lifetime, 0o755);
       const report = join(await temporaryFolder(lifetime), 'report.json');
       const finished = await command(['run', ...policy, '--work', folder, '--give-work', '--report', report, '--', ...agent]);
-      return { ...finished, report: JSON.parse(await readFile(report, 'utf8')) as Report };
+      const text = await readFile(report, 'utf8').catch((cause: unknown) => {
+        throw new Error(`sallyport run ended with ${finished.code ?? finished.signal} and left no report:\n${finished.stderr}`, { cause });
+      });
+      return { ...finished, report: JSON.parse(text) as Report };
     },
     api: (method, path, body) => callApi(join(data, 'api.sock'), method, path, body),
   };
