@@ -21,8 +21,8 @@ const opened = promisify(open);
 const synced = promisify(fdatasync);
 const closed = promisify(close);
 
-/** A write into the page cache takes some 10 us; one that took this long met a disk that holds writers up. */
-const slowMs = 5;
+/** A write into the page cache takes some 10 us, and a few milliseconds where others want the processor; a longer one met a disk that holds writers up. */
+const slowMs = 50;
 /** For so long writes then go through the thread pool, which costs 20 us more of each but never holds the event loop up. */
 const cautiousMs = 10_000;
 let cautiousUntil = Number.NEGATIVE_INFINITY;
