@@ -1,5 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { spendableMeters, type SpendableMeter, type Spent } from '../../../contracts/budget.ts';
 import type { Draw, DrawAnswer } from '../../../contracts/data-plane.ts';
 import { SallyportError } from '../../../contracts/errors.ts';
