@@ -41,7 +41,7 @@ test('50 random kill -9 of worker and control plane under load: what the origin 
   const site = await startOrigin(t, { respond: (_request, response) => { response.end('ok\n'); } });
   const host = await zone.set('site', [site.address]);
   const { body: run } = await installation.api<{ run_id: string; agent_token: string }>('POST', '/chat/run', {
-    goal: 'load', budget: { requests: 1_000_000 },
+    goal: 'load', budget: { requests: 1_000_000, bytes_out: 2 ** 40, bytes_in: 2 ** 40, wall_clock_ms: 3_600_000 },
     policy: { allow: [{ id: 'allow-0', host, ports: [80], methods: ['GET'], path_prefix: null }] },
   });
   const authorization = `Basic ${Buffer.from(`${run.run_id}:${run.agent_token}`).toString('base64')}`;
