@@ -5,7 +5,7 @@ import { event } from '../helpers/wait.ts';
 import { proxyToken, startTestControlPlane } from './harness.ts';
 import { decided, newEgress, TestJournal } from './segments.ts';
 
-test('what is not there is 404, a method that is not taken 405 with those that are', async (t) => {
+test.serial('what is not there is 404, a method that is not taken 405 with those that are', async (t) => {
   const { call, faults } = await startTestControlPlane(t);
   for (const path of ['/', '/chat', '/chat/run/', '/chat/run/x/y', '/admin', '/admin/audit', '/data-plane', '/openapi.json', '/Chat/run', '/chat/run/../run/x', '/chat/run/%00', '/chat/run/%zz', `/chat/run/${'x'.repeat(101)}`, '/data-plane/bundles/%00']) {
     t.like(await call('GET', path), { status: 404, headers: { 'content-type': 'application/problem+json' }, body: { code: 'not_found' } }, path);
@@ -15,7 +15,7 @@ test('what is not there is 404, a method that is not taken 405 with those that a
   t.deepEqual(faults, []);
 });
 
-test('a problem names the request it is about, by an id of ours', async (t) => {
+test.serial('a problem names the request it is about, by an id of ours', async (t) => {
   const { call } = await startTestControlPlane(t);
   const answer = await call('GET', '/chat/run/run_none', { headers: { 'request-id': 'forged' } });
   t.like(answer, { status: 404, body: { type: 'https://sallyport.example/problems/not_found', title: 'Not found' } });
@@ -24,7 +24,7 @@ test('a problem names the request it is about, by an id of ours', async (t) => {
   t.not(answer.body.instance, 'forged');
 });
 
-test('a body with mistakes is told all of them, each with its path', async (t) => {
+test.serial('a body with mistakes is told all of them, each with its path', async (t) => {
   const { call } = await startTestControlPlane(t);
   const policy = { allow: [{ id: 'a', host: 'Site.Example', ports: [0], methods: ['get'] }], allow_addresses: ['10.0.0.0'], surprise: true };
   const answer = await call('POST', '/chat/run', { body: { policy, budget: { requests: -1, sugar: 2 }, colour: 'red' } });
@@ -36,7 +36,7 @@ test('a body with mistakes is told all of them, each with its path', async (t) =
   t.like(await call('POST', '/chat/run', { body: { goal: 'x'.repeat(300_000) } }), { status: 413, body: { code: 'body_too_large' } });
 });
 
-test('events are found by run and type, page by page; an export is whole or nothing', async (t) => {
+test.serial('events are found by run and type, page by page; an export is whole or nothing', async (t) => {
   const { call } = await startTestControlPlane(t);
   const [one, two] = [(await call<CreatedRun>('POST', '/chat/run', { body: { goal: 'one' } })).body, (await call<CreatedRun>('POST', '/chat/run', { body: { goal: 'two' } })).body];
   await call('POST', '/data-plane/events', { token: proxyToken, body: new TestJournal().segment([decided(one.run_id, newEgress()), decided(two.run_id, newEgress()), decided(one.run_id, newEgress())]) });
@@ -56,13 +56,13 @@ test('events are found by run and type, page by page; an export is whole or noth
   t.is((await call('GET', '/admin/audit/export?from=x')).status, 422);
 });
 
-test('it is alive and ready, whoever asks', async (t) => {
+test.serial('it is alive and ready, whoever asks', async (t) => {
   const { call } = await startTestControlPlane(t);
   t.like(await call('GET', '/healthz', { token: 'sp_op_nobodynobodynobody' }), { status: 200, body: { status: 'ok' } });
   t.like(await call('GET', '/readyz'), { status: 200, body: { status: 'ready' } });
 });
 
-test('a client that dies in the middle of its request is no fault of ours', async (t) => {
+test.serial('a client that dies in the middle of its request is no fault of ours', async (t) => {
   const { call, controlPlane, faults } = await startTestControlPlane(t);
   const dying = connect(controlPlane.addresses.api_socket);
   dying.on('error', () => { /* Either end may be first. */ });

@@ -39,7 +39,7 @@ async function start(lifetime: Lifetime, folder: string, more: object = {}, envi
   return { child, message, exited };
 }
 
-test('it says that it is ready and where, and ends in order when it is told to', async (t) => {
+test.serial('it says that it is ready and where, and ends in order when it is told to', async (t) => {
   const folder = await temporaryFolder(t);
   const { child, message, exited } = await start(t, folder);
   const socketPath = join(folder, 'api.sock');
@@ -51,20 +51,20 @@ test('it says that it is ready and where, and ends in order when it is told to',
   t.true(existsSync(join(folder, 'seals.jsonl')), 'what happened is sealed');
 });
 
-test('it ends when its supervisor is gone', async (t) => {
+test.serial('it ends when its supervisor is gone', async (t) => {
   const { child, exited } = await start(t, await temporaryFolder(t));
   child.disconnect();
   t.deepEqual(await within('its end', exited), [0, null]);
 });
 
-test('killed once it is ready, it leaves its compiled code to its successor', async (t) => {
+test.serial('killed once it is ready, it leaves its compiled code to its successor', async (t) => {
   const cache = join(await temporaryFolder(t), 'cache');
   await start(t, await temporaryFolder(t), {}, { NODE_COMPILE_CACHE: cache });
   await until('the compiled code', async () => (await readdir(cache, { recursive: true })).length > 100);
   t.pass();
 });
 
-test('killed at any moment, it starts again with all that it had answered', async (t) => {
+test.serial('killed at any moment, it starts again with all that it had answered', async (t) => {
   const folder = await temporaryFolder(t);
   const socketPath = join(folder, 'api.sock');
   const answered: string[] = [];
@@ -88,7 +88,7 @@ test('killed at any moment, it starts again with all that it had answered', asyn
   t.deepEqual(answered.filter((run_id) => !known.has(run_id)), []);
 });
 
-test('what it cannot start with is told as a problem, and nothing stays behind', async (t) => {
+test.serial('what it cannot start with is told as a problem, and nothing stays behind', async (t) => {
   const folder = await temporaryFolder(t);
   await mkdir(join(folder, 'empty'));
   const server = createServer();

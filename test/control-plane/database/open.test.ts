@@ -41,7 +41,7 @@ for (const backend of backends) {
   });
 }
 
-test('a first start copies the template, and an unfinished copy is not taken for a database', async (t) => {
+test.serial('a first start copies the template, and an unfinished copy is not taken for a database', async (t) => {
   await makeTemplate();
   const folder = join(await temporaryFolder(t), 'postgres');
   await copyTemplate(`${folder}`);
@@ -56,7 +56,7 @@ test('a first start copies the template, and an unfinished copy is not taken for
   t.false((await readdir(folder)).includes('half'));
 });
 
-test('a template of other migrations is not copied', async (t) => {
+test.serial('a template of other migrations is not copied', async (t) => {
   const base = await temporaryFolder(t);
   const stale = join(base, 'stale');
   await copyTemplate(stale);
@@ -66,7 +66,7 @@ test('a template of other migrations is not copied', async (t) => {
   t.false(await makeTemplate(templateFolder), 'the template is only made when it has to be');
 });
 
-test('a database folder is opened by one process, and is free once that was killed', async (t) => {
+test.serial('a database folder is opened by one process, and is free once that was killed', async (t) => {
   await makeTemplate();
   const folder = join(await temporaryFolder(t), 'postgres');
   const script = `
@@ -89,7 +89,7 @@ test('a database folder is opened by one process, and is free once that was kill
   await database.close();
 });
 
-test('a Postgres that is not there, or not well, is database_unavailable in one sentence', async (t) => {
+test.serial('a Postgres that is not there, or not well, is database_unavailable in one sentence', async (t) => {
   const deaf = createServer((socket) => { socket.on('error', () => { /* The client gives up. */ }); socket.destroy(); }).listen(0, '127.0.0.1');
   await once(deaf, 'listening');
   t.teardown(() => deaf.close());

@@ -9,7 +9,7 @@ async function startOnTcp(t: Parameters<typeof startTestControlPlane>[0]) {
   return { plane, target: { host: host!, port: Number(port) } };
 }
 
-test('over TCP every request needs credentials; the first key is told once, at the first start', async (t) => {
+test.serial('over TCP every request needs credentials; the first key is told once, at the first start', async (t) => {
   const { plane, target } = await startOnTcp(t);
   const [notice] = plane.controlPlane.notices;
   const key = /sp_op_\S+/.exec(notice!)![0];
@@ -24,7 +24,7 @@ test('over TCP every request needs credentials; the first key is told once, at t
   t.deepEqual(again.controlPlane.notices, []);
 });
 
-test('an operator elsewhere is not the launcher of a jailed run', async (t) => {
+test.serial('an operator elsewhere is not the launcher of a jailed run', async (t) => {
   const { plane, target } = await startOnTcp(t);
   const token = /sp_op_\S+/.exec(plane.controlPlane.notices[0]!)![0];
   const { body: { run_id } } = await plane.call<{ run_id: string }>('POST', '/chat/run', { body: { goal: 'x', channel: 'jail' } });
@@ -32,7 +32,7 @@ test('an operator elsewhere is not the launcher of a jailed run', async (t) => {
   t.is((await plane.call('POST', `/chat/run/${run_id}/transition`, { body: { to: 'Done' } })).status, 200);
 });
 
-test('on the local socket a header is judged by itself: a wrong token is not the local operator', async (t) => {
+test.serial('on the local socket a header is judged by itself: a wrong token is not the local operator', async (t) => {
   const { call: local } = await startTestControlPlane(t);
   t.is((await local('GET', '/chat/run')).status, 200);
   t.is((await local('GET', '/chat/run', { token: 'sp_op_wrongwrongwrongwrong' })).status, 401);
@@ -40,7 +40,7 @@ test('on the local socket a header is judged by itself: a wrong token is not the
   t.is((await local('GET', '/admin/audit/head', { token: proxyToken })).status, 403);
 });
 
-test('a TCP client that closes at once is never taken for the local operator', async (t) => {
+test.serial('a TCP client that closes at once is never taken for the local operator', async (t) => {
   const { plane, target } = await startOnTcp(t);
   for (let attempt = 0; attempt < 20; attempt++) {
     await within('a connection that closes', new Promise<void>((resolve) => {
@@ -56,7 +56,7 @@ test('a TCP client that closes at once is never taken for the local operator', a
   t.deepEqual((await plane.call<{ items: unknown[] }>('GET', '/chat/run')).body.items, []);
 });
 
-test('whoever keeps guessing over TCP is put off, and others are not', async (t) => {
+test.serial('whoever keeps guessing over TCP is put off, and others are not', async (t) => {
   const { plane, target } = await startOnTcp(t);
   const statuses: number[] = [];
   for (let attempt = 0; attempt < 22; attempt++) statuses.push((await call(target, 'GET', '/chat/run', { token: `sp_op_${'guess'.repeat(5)}${attempt}` })).status);
@@ -66,7 +66,7 @@ test('whoever keeps guessing over TCP is put off, and others are not', async (t)
   t.is((await plane.call('GET', '/chat/run')).status, 200);
 });
 
-test('whoever guesses cannot lock out those who have a key, behind the same address or on the socket', async (t) => {
+test.serial('whoever guesses cannot lock out those who have a key, behind the same address or on the socket', async (t) => {
   const { plane, target } = await startOnTcp(t);
   const key = /sp_op_\S+/.exec(plane.controlPlane.notices[0]!)![0];
   for (let attempt = 0; attempt < 25; attempt++) {

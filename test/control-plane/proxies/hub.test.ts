@@ -104,7 +104,7 @@ postgres.test('two control planes on one database are one: runs, acknowledgement
   t.deepEqual([...one.faults, ...two.faults], []);
 });
 
-test('a proxy that does not read is cut off, not queued for without end', async (t) => {
+test.serial('a proxy that does not read is cut off, not queued for without end', async (t) => {
   const plane = await startTestControlPlane(t, { clock: testClock() });
   const stream = await openProxyStream(t, plane, 'prx_deaf', false);
   stream.pause();
@@ -123,7 +123,7 @@ test('a proxy that does not read is cut off, not queued for without end', async 
   t.deepEqual(plane.faults, []);
 });
 
-test('a stop ends streams and waits in order', async (t) => {
+test.serial('a stop ends streams and waits in order', async (t) => {
   const plane = await startTestControlPlane(t);
   const stream = await openProxyStream(t, plane, 'prx_1');
   const { run_id } = await create(plane);

@@ -4,7 +4,7 @@ import type { CreatedRun } from '../../../contracts/run-api.ts';
 import { openProxyStream, proxyToken, revision, startTestControlPlane } from '../harness.ts';
 import { denied, newEgress, TestJournal } from '../segments.ts';
 
-test('the data plane is for proxies alone, and speaks one version', async (t) => {
+test.serial('the data plane is for proxies alone, and speaks one version', async (t) => {
   const { call } = await startTestControlPlane(t);
   t.like(await call('GET', '/data-plane/stream?proxy_id=x'), { status: 403, body: { code: 'forbidden' } }, 'not even for the local operator');
   t.like(await call('GET', '/data-plane/stream', { token: proxyToken }), { status: 422, body: { errors: [{ path: 'proxy_id' }] } });
@@ -13,14 +13,14 @@ test('the data plane is for proxies alone, and speaks one version', async (t) =>
   for (const path of ['/data-plane/allowances', '/data-plane/events', '/data-plane/acknowledgements']) t.is((await call('POST', path, { body: {} })).status, 403, path);
 });
 
-test('a proxy loads the bundle by its revision', async (t) => {
+test.serial('a proxy loads the bundle by its revision', async (t) => {
   const { call } = await startTestControlPlane(t);
   const bundle = await call<string>('GET', `/data-plane/bundles/${revision}`, { token: proxyToken });
   t.is(bundle.text, '{"bundle":true}');
   t.like(await call('GET', '/data-plane/bundles/none', { token: proxyToken }), { status: 404, body: { code: 'not_found' } });
 });
 
-test('a segment is taken plain or compressed; a gap says what is expected, a fork is a conflict', async (t) => {
+test.serial('a segment is taken plain or compressed; a gap says what is expected, a fork is a conflict', async (t) => {
   const { call } = await startTestControlPlane(t);
   const journal = new TestJournal();
   const [first, second, third] = [1, 2, 3].map(() => journal.segment([denied('run_x', newEgress())]));
@@ -39,7 +39,7 @@ test('a segment is taken plain or compressed; a gap says what is expected, a for
   t.like(await post(gzipSync(Buffer.alloc(65 * 1024 * 1024)), { 'content-encoding': 'gzip' }), { status: 413 }, 'a bomb is stopped at the limit');
 });
 
-test('draws and acknowledgements are checked to the last field', async (t) => {
+test.serial('draws and acknowledgements are checked to the last field', async (t) => {
   const plane = await startTestControlPlane(t);
   const { call } = plane;
   const { run_id } = (await call<CreatedRun>('POST', '/chat/run', { body: { goal: 'test' } })).body;
