@@ -1,5 +1,5 @@
-import { lstatSync, mkdirSync, readdirSync, type Stats } from 'node:fs';
-import { join } from 'node:path';
+import { lstatSync, mkdirSync, readdirSync, statSync, type Stats } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { SallyportError } from '../../contracts/errors.ts';
 import { escapeText } from '../text.ts';
 import { runSocket } from '../data-folder-paths.ts';
@@ -14,11 +14,23 @@ export function prepareDataFolder(folder: string): void {
   const shown = escapeText(folder);
   checkLength(folder, shown);
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     inspectDataFolder(folder);
     for (const name of ['s', 'log']) mkdirSync(join(folder, name), { recursive: true, mode: 0o700 });
   } catch (error) {
     throw folderError(error, shown);
+  }
+}
+
+/** Not by `recursive`: Node tries for ever where a folder that is there takes no new one and says ENOENT, as in /proc. */
+function makeFolder(folder: string): void {
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    // Another process was faster; what it made is looked at by the caller.
+    if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) throw error;
   }
 }
 
@@ -65,6 +77,6 @@ export function folderError(thrown: unknown, shown: string): SallyportError {
   const { code, message } = thrown as NodeJS.ErrnoException;
   if (code === 'ENOSPC' || code === 'EDQUOT') return new SallyportError('disk_full', `There is no space left for the data folder ${shown}.`, { cause: thrown });
   const why = code === 'EACCES' || code === 'EPERM' ? 'no permission' : code === 'EROFS' ? 'a read-only file system'
-    : code === 'ENOTDIR' || code === 'EEXIST' ? 'a file is in the way' : message;
+    : code === 'ENOTDIR' || code === 'EEXIST' ? 'a file is in the way' : code === 'ENOENT' ? 'no folder can be made there' : message;
   return new SallyportError('data_folder', `The data folder ${shown} cannot be made or used: ${why}.`, { cause: thrown });
 }

@@ -20,6 +20,7 @@ const unfit: readonly [what: string, make: (base: string) => string, reason: Reg
   ['a file', (base) => { writeFileSync(join(base, 'd'), ''); return join(base, 'd'); }, /a file is in the way/],
   ['a link', (base) => { mkdirSync(join(base, 'e'), { mode: 0o700 }); symlinkSync(join(base, 'e'), join(base, 'd')); return join(base, 'd'); }, /is not a folder/],
   ['one below a file', (base) => { writeFileSync(join(base, 'd'), ''); return join(base, 'd', 'e'); }, /a file is in the way/],
+  ['one where nothing can be made', () => '/proc/sallyport/data', /no folder can be made there/],
   ['a path too long for sockets', (base) => join(base, 'x'.repeat(90)), /too long for the sockets/],
 ];
 for (const [what, make, reason] of unfit) {
