@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { amountsSchema, spendableMeterSchema, spentSchema, type Amounts, type Balances, type SpendableMeter, type Spent } from './budget.ts';
+import { spentSchema, type Amounts, type Balances, type SpendableMeter, type Spent } from './budget.ts';
 import type { Channel, RunState } from './run.ts';
 import type { RunPolicy } from './run-policy.ts';
 
@@ -74,8 +74,6 @@ export interface DrawAnswer {
 /** Facts by which the ledger moves; see `eventTypes`. */
 export const spentFactsSchema = z.object({ spent: spentSchema });
 export const returnedFactsSchema = z.object({ returned: spentSchema });
-export const limitsFactsSchema = z.object({ limits: amountsSchema });
-export const exhaustedSchema = z.array(spendableMeterSchema);
 
 /**
  * `POST /data-plane/events`: one closed journal segment, byte for byte as on disk (contracts/journal.ts), gzip allowed.

@@ -94,7 +94,7 @@ async function listen(server: Server, address: ListenAddress): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
       const where = 'path' in address ? address.path : `${address.host}:${address.port}`;
-      reject(new SallyportError('path' in address ? 'data_folder' : 'port_in_use', `Can't listen on ${where}: ${error.message}`, { cause: error }));
+      reject(new SallyportError('path' in address ? 'data_folder' : 'port_in_use', error.code === 'EADDRINUSE' ? `${where} is already in use.` : `Can't listen on ${where}: ${error.message}.`, { cause: error }));
     });
     server.listen('path' in address ? { path: address.path, backlog } : { ...address, backlog }, resolve);
   });
