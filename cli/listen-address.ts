@@ -1,7 +1,11 @@
 import { isIP } from 'node:net';
 import { escapeText } from './text.ts';
 import type { Parsed } from './budget-option.ts';
-import type { ListenAddress } from './up/supervisor.ts';
+
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+}
 
 /** `127.0.0.1:3128`, `[::1]:3128` or `localhost:3128`; port 0 takes a free one. */
 export function parseListenAddress(text: string): Parsed<ListenAddress> {

@@ -5,11 +5,11 @@ import { systemClock } from '../../contracts/clock.ts';
 import { dataFolderOf, dataOption, example, jsonOption, type TargetOptions } from '../command.ts';
 import type { Environment } from '../config.ts';
 import { localProblem, UsageError } from '../failure.ts';
-import { isLoopback, parseListenAddress } from '../listen-address.ts';
+import { isLoopback, parseListenAddress, type ListenAddress } from '../listen-address.ts';
 import { describeReady } from '../up/describe.ts';
 import { compileCacheVariable } from '../up/compile-cache.ts';
 import type { StartMessage } from '../up/messages.ts';
-import { startUp, type ListenAddress, type UpOptions } from '../up/supervisor.ts';
+import { startUp, type UpOptions } from '../up/supervisor.ts';
 
 /** How long an `up` that a run started stays after its last run. */
 const idleMs = 60_000;

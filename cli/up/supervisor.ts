@@ -5,7 +5,7 @@ import type { Clock, Timer } from '../../contracts/clock.ts';
 import { SallyportError, toSallyportError } from '../../contracts/errors.ts';
 import { apiSocket, logFolder } from '../data-folder-paths.ts';
 import { localProblem } from '../failure.ts';
-import { parseListenAddress } from '../listen-address.ts';
+import { parseListenAddress, type ListenAddress } from '../listen-address.ts';
 import { Child, type ChildDescription } from './child.ts';
 import { formatAddress } from './describe.ts';
 import { prepareDataFolder } from './data-folder.ts';
@@ -15,11 +15,6 @@ import type { HostConfiguration } from './agent-host.ts';
 import { serveLinks, type LinkServer } from './link.ts';
 import type { Addresses, ReadyReport } from './messages.ts';
 import { openRotatingLog } from './rotating-log.ts';
-
-export interface ListenAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 export interface UpOptions {
   readonly dataFolder: string;
