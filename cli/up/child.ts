@@ -2,6 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Clock, Timer } from '../../contracts/clock.ts';
 import { SallyportError } from '../../contracts/errors.ts';
+import { findTool } from '../../sandbox/launch/tools.ts';
 import { fromProblem } from '../api-client.ts';
 import type { ChildMessage, ConfigurationMessage, ReadyReport } from './messages.ts';
 
@@ -68,10 +69,12 @@ export class Child {
   #launch(): Promise<ReadyReport> {
     const { script, environment, log } = this.#description;
     const child = fork(fileURLToPath(script), [], {
-      execArgv: ['--disable-warning=ExperimentalWarning', '--disallow-code-generation-from-strings'],
+      // The kernel ends it with us, whatever it is stuck in: a PGlite whose folder is gone loops in its WASM and hears no 'disconnect'.
+      execPath: findTool('setpriv'),
+      execArgv: ['--pdeathsig', 'KILL', process.execPath, '--disable-warning=ExperimentalWarning', '--disallow-code-generation-from-strings'],
       env: environment,
       cwd: '/',
-      // A group of its own: Ctrl-C in the terminal is the supervisor's to handle. It ends when its IPC channel does.
+      // A group of its own: Ctrl-C in the terminal is the supervisor's to handle.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });

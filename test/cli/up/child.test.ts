@@ -1,7 +1,9 @@
 import test from 'ava';
+import { fileURLToPath } from 'node:url';
 import { Child } from '../../../cli/up/child.ts';
 import { systemClock } from '../../../contracts/clock.ts';
 import { SallyportError } from '../../../contracts/errors.ts';
+import { startProcess } from '../../helpers/process.ts';
 import { until } from '../../helpers/wait.ts';
 
 const script = new URL('../../fixtures/cli/child.ts', import.meta.url);
@@ -57,4 +59,14 @@ test('a child that ends while it starts is a failure, not a restart', async (t) 
   t.regex(error?.message ?? '', /thing ended while it started/);
   t.deepEqual(error?.extras.next_steps, ['See /x.log.']);
   t.is(pids().length, 1);
+});
+
+test('a child that hears nothing any more dies with a supervisor that is killed', async (t) => {
+  const supervisor = startProcess(t, process.execPath, ['--disable-warning=ExperimentalWarning', fileURLToPath(new URL('../../fixtures/cli/supervisor.ts', import.meta.url))]);
+  const [, text = ''] = await supervisor.line(/pid (\d+) stuck/);
+  const pid = Number(text);
+  t.true(alive(pid));
+  supervisor.kill('SIGKILL');
+  await until('the child to be gone', () => !alive(pid));
+  t.pass();
 });
