@@ -10,7 +10,7 @@ export const meterSchema = z.enum(meters);
 /** Meters that a proxy draws allowances of and spends in memory. Time is a deadline, not an allowance. */
 export const spendableMeters = ['requests', 'bytes_out', 'bytes_in'] as const;
 export type SpendableMeter = (typeof spendableMeters)[number];
-export const spendableMeterSchema = z.enum(spendableMeters);
+const spendableMeterSchema = z.enum(spendableMeters);
 
 /** Units of each meter; a missing meter is unlimited only where the caller says so. */
 export type Amounts = Partial<Record<Meter, number>>;
