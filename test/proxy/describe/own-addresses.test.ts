@@ -17,7 +17,7 @@ const cases: readonly (readonly [OwnAddresses, string, number, boolean])[] = [
   [loopback, '10.0.0.5', 3128, false],
   [any, '127.0.0.1', 3128, true],
   [any, '::1', 3129, true],
-  [any, '20.30.40.50', 3128, false],
+  [any, '20.30.97.1', 3128, false],
   [one, '10.0.0.5', 3128, true],
   [one, '::ffff:10.0.0.5', 3128, true],
   [one, '2001:0db8:0::5', 3128, true],
