@@ -128,7 +128,7 @@ async function readGolden(folder: string): Promise<GoldenSuite> {
 
 /** Throws `policy_folder`, with the place of each mistake, when it is not a policies folder. */
 export async function readPolicyFolder(folder: string): Promise<PolicyFolder> {
-  if (!(await exists(folder))) throw folderFault(folder, 'it does not exist');
+  if (!(await exists(folder))) throw new SallyportError('policy_folder', `The policy folder ${folder} cannot be used: it does not exist.`, { next_steps: ['Name an existing folder with --policies.'] });
   const sources: Sources = {
     files: await regoFiles(folder),
     capabilities: await text(folder, 'capabilities.json', bounds.file_bytes),
