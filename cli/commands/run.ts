@@ -46,7 +46,7 @@ async function run(argv: readonly string[], options: Options, environment: Envir
   const dataFolder = dataFolderOf(options, environment);
   const finished = await executeRun({
     dataFolder, policy, budget,
-    goal: options.name ?? argv.join(' ').slice(0, 500),
+    goal: options.name ?? argv.join(' ').slice(0, 500).toWellFormed(),
     jail: { argv: [...argv], env: agentEnvironment, work: resolve(options.work), give_work: options.giveWork ?? false, keep_out: [dataFolder] },
   }, environment, process.stderr.isTTY && !environment.noColor ? terminalLine(process.stderr) : noLine);
 

@@ -10,7 +10,7 @@ import { parseListenAddress } from '../listen-address.ts';
 import { policyFlags, policyOf } from '../policy-flags.ts';
 import type { PolicyFlags } from '../policy-options.ts';
 import { handOver } from '../run/hand-over.ts';
-import { escapeText } from '../text.ts';
+import { escapeText, formatDuration } from '../text.ts';
 import { formatAddress } from '../up/describe.ts';
 import { openLink } from '../up/link-client.ts';
 
@@ -47,7 +47,7 @@ async function createWithCommand(argv: readonly string[], options: Options, envi
   const { policy, budget } = policyOf(options);
   const dataFolder = dataFolderOf(options, environment);
   const run = await handOver(dataFolder, environment, {
-    goal: options.goal ?? argv.join(' ').slice(0, 500), agent: argv[0]!.slice(0, 200), channel: 'jail', policy,
+    goal: options.goal ?? argv.join(' ').slice(0, 500).toWellFormed(), agent: argv[0]!.slice(0, 200).toWellFormed(), channel: 'jail', policy,
     ...(Object.keys(budget).length > 0 && { budget }), ...session(options),
     command: { argv: [...argv], work: resolve(options.work ?? '.'), give_work: options.giveWork ?? false },
   });
@@ -69,6 +69,8 @@ async function create(options: Options, environment: Environment): Promise<void>
     body: { goal: options.goal ?? 'an agent with credentials', channel: 'credentials', policy, ...session(options), ...(Object.keys(budget).length > 0 && { budget }) },
   });
   const url = `http://${run.run_id}:${run.agent_token}@${proxy}`;
+  // On standard error: what `eval` reads stays as it is, and nobody is surprised by the end.
+  if (options.json !== true) process.stderr.write(`${run.run_id} ends in ${formatDuration(run.deadline_at - run.created_at)}; --budget wall_clock=1h gives it longer.\n`);
   if (options.json === true) printJson({ ...run, proxy_url: url });
   else if (options.env === true) printLines(exports(run, url));
   else {

@@ -73,7 +73,7 @@ async function createRun(api: ApiClient, { goal, policy, budget, jail }: RunPlan
   return await firmly(() => api.call<CreatedRun>('POST', '/chat/run', {
     idempotencyKey,
     body: {
-      goal, policy, budget, channel: 'jail', agent: (jail.argv[0] ?? '').slice(0, 200),
+      goal, policy, budget, channel: 'jail', agent: (jail.argv[0] ?? '').slice(0, 200).toWellFormed(),
       ...(budget.wall_clock_ms === undefined && { unlimited_wall_clock: true }),
     },
   }));
@@ -121,7 +121,7 @@ async function attend(jail: Jail, { link, line, interruption, watch: startWatch 
 /** A run that has ended in the meantime keeps the state it has. */
 async function endRun(api: ApiClient, runId: string, verdict: Pick<Verdict, 'state' | 'reason'> & { readonly agentCode?: number | undefined }): Promise<void> {
   if (verdict.state === undefined) return;
-  const reason = verdict.reason?.slice(0, 1000);
+  const reason = verdict.reason?.slice(0, 1000).toWellFormed();
   const call = verdict.state === 'Cancelled'
     ? api.call<RunView>('POST', `/chat/run/${runId}/cancel`, { body: { ...(reason !== undefined && { reason }) } })
     : api.call<RunView>('POST', `/chat/run/${runId}/transition`, {

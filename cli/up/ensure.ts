@@ -25,7 +25,7 @@ export async function ensureUp(folder: string, environment: Environment, clock: 
       await pause(clock, retryAfter);
       continue;
     }
-    const problem = await startDetached(folder, environment);
+    const problem = await startDetached(folder, environment, clock);
     // Somebody else was faster, or the one before is just ending.
     if (problem?.code === 'data_folder_in_use') await pause(clock, retryAfter);
     else if (problem !== undefined) throw problem;
@@ -34,7 +34,7 @@ export async function ensureUp(folder: string, environment: Environment, clock: 
 }
 
 /** Gives what was wrong, once it is ready or has failed. It lives on in a session of its own. */
-function startDetached(folder: string, environment: Environment): Promise<SallyportError | undefined> {
+function startDetached(folder: string, environment: Environment, clock: Clock): Promise<SallyportError | undefined> {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, [
       '--disable-warning=ExperimentalWarning', '--disallow-code-generation-from-strings',
@@ -47,7 +47,12 @@ function startDetached(folder: string, environment: Environment): Promise<Sallyp
         ...(environment.databaseUrl !== undefined && { DATABASE_URL: environment.databaseUrl }),
       },
     });
+    const late = clock.setTimeout(() => {
+      child.kill('SIGKILL');
+      settle(new SallyportError('internal', `up was not ready within ${patience / 1000} s and was ended.`));
+    }, patience);
     const settle = (problem: SallyportError | undefined): void => {
+      late.cancel();
       child.removeAllListeners();
       if (child.connected) child.disconnect();
       child.unref();

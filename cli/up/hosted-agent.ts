@@ -89,7 +89,7 @@ export class HostedAgent {
 
   async #tellEnd(end: JailEnd): Promise<void> {
     const { reason, agentCode } = verdictOf({ end, signal: undefined, elsewhere: undefined });
-    const why = this.#why ?? reason?.slice(0, 1000);
+    const why = this.#why ?? reason?.slice(0, 1000).toWellFormed();
     await this.#report({ type: 'exited', ...agentCode !== undefined && { exit_code: agentCode }, ...why !== undefined && { reason: why } });
   }
 
