@@ -44,6 +44,7 @@ export class RunningJail implements Jail {
   readonly exited: Promise<JailEnd>;
   readonly #parts: RunningParts;
   #ending: JailEnding = 'agent';
+  #destroyed = false;
 
   constructor(parts: RunningParts) {
     this.#parts = parts;
@@ -77,6 +78,7 @@ export class RunningJail implements Jail {
 
   #destroy(): void {
     const { listener, limits, init, bubblewrap } = this.#parts;
+    this.#destroyed = true;
     listener.close();
     limits.kill();
     // With the first process of a pid namespace die all of it.
@@ -86,7 +88,9 @@ export class RunningJail implements Jail {
 
   async #end(): Promise<JailEnd> {
     const { bubblewrapExit, init, limits, listener, clock } = this.#parts;
-    const exit = await bubblewrapExit;
+    const ended = await bubblewrapExit;
+    // bwrap may still tell how its first process ended before it dies itself: what we killed is told as killed.
+    const exit: Exit = this.#destroyed ? { code: null, signal: 'SIGKILL' } : ended;
     this.#parts.stopWatching();
     listener.close();
     const warnings: string[] = [];
