@@ -11,10 +11,14 @@ const mostGroups = 20;
 /** The end of a run, as a person likes to read it. */
 export function reportLines(report: RunReport, paint: Paint): readonly string[] {
   const allowed = report.exchanges.filter(({ effect }) => effect === 'allow');
-  const denied = report.exchanges.filter(({ effect }) => effect !== 'allow');
+  const unsent = report.exchanges.filter(({ effect }) => effect !== 'allow');
+  // What policy allowed and the other side did not take is no denial: no flag would help.
+  const failed = unsent.filter(({ code }) => code?.startsWith('upstream_') === true);
+  const denied = unsent.filter((exchange) => !failed.includes(exchange));
   return [
     paint('bold', headline(report)),
     ...allowedLines(allowed, paint),
+    ...deniedLines(failed, 'failed', report, paint),
     ...deniedLines(denied, 'denied', report, paint),
     ...deniedLines(allowed.filter(({ observed }) => observed !== null), 'would be', report, paint),
     ...budgetLines(report),
@@ -24,7 +28,7 @@ export function reportLines(report: RunReport, paint: Paint): readonly string[] 
 }
 
 function headline({ run, exitCode }: RunReport): string {
-  const code = exitCode === null ? [] : [`exit code ${exitCode}`];
+  const code = exitCode === null || run.reason?.includes(`exit code ${exitCode}`) === true ? [] : [`exit code ${exitCode}`];
   const took = run.started_at === null || run.ended_at === null ? [] : [formatDuration(run.ended_at - run.started_at)];
   const why = run.reason === null || run.state === 'Done' ? '' : `: ${escapeText(run.reason)}`;
   const facts = [...code, ...took].join(', ');
@@ -45,13 +49,13 @@ function allowedLines(exchanges: readonly Exchange[], paint: Paint): readonly st
   ];
 }
 
-/** Those that were refused, or, of a run that observes, those that would have been. */
-function deniedLines(exchanges: readonly Exchange[], title: 'denied' | 'would be', { run }: RunReport, paint: Paint): readonly string[] {
+/** Those that were refused, those that came to nothing, or, of a run that observes, those that would have been refused. */
+function deniedLines(exchanges: readonly Exchange[], title: 'denied' | 'failed' | 'would be', { run }: RunReport, paint: Paint): readonly string[] {
   if (exchanges.length === 0) return [];
   // One line for what one flag would allow.
   const groups = groupBy(exchanges, (row) => [row.code, row.act, row.method, row.host, row.port, row.detail, flagFor(row, run.policy) ?? row.path].join('\0'));
   return [
-    `  ${paint('red', title)}${title === 'denied' ? '    ' : '  denied '}${plural(exchanges.length, 'request')}`,
+    `  ${paint('red', title)}${title === 'would be' ? '  denied ' : '    '}${plural(exchanges.length, 'request')}`,
     ...groups.slice(0, mostGroups).flatMap((group) => {
       const [first] = group;
       const flag = flagFor(first, run.policy);

@@ -138,3 +138,9 @@ test('a fault is a deny in the document: it was not sent', (t) => {
   const action = { ...denied('engine_error', {}), event: event('egress.denied', { egress_id: 'x', code: 'engine_error', effect: 'fault' }, place) };
   t.like(reportDocument(reportOf([action])).egress[0], { effect: 'deny', code: 'engine_error' });
 });
+
+test('what the other side did not take is told as failed, not as denied', (t) => {
+  const shown = reportLines(reportOf([denied('upstream_dns', { detail: 'site.example does not exist.' })]), painter(false)).join('\n');
+  t.regex(shown, /^ {2}failed {4}1 request$/m);
+  t.notRegex(shown, /denied/);
+});
