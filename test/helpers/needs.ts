@@ -1,8 +1,10 @@
 import test, { type TestFn } from 'ava';
-import { accessSync, appendFileSync, constants } from 'node:fs';
+import { accessSync, appendFileSync, constants, existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { missingVariable, notRunVariable, type Missing, type Need, type NotRun } from './world/missing.ts';
+
+const isRoot = process.getuid?.() === 0;
 
 /**
  * AVA's `test` for tests that need something a machine may lack: `const test = needs('world', 'jail')`. Where it lacks, each test
@@ -15,6 +17,9 @@ export function needs(...wanted: readonly Need[]): TestFn {
 
 function reasonFor(need: Need): string | undefined {
   if (need.startsWith('command ')) return onPath(need.slice('command '.length)) ? undefined : `the ${need} is not installed`;
+  if (need.startsWith('file ')) return existsSync(need.slice('file '.length)) ? undefined : `there is no ${need.slice('file '.length)}`;
+  if (need === 'root') return isRoot ? undefined : 'it takes root';
+  if (need === 'no root') return isRoot ? 'it takes somebody who is not root' : undefined;
   const told = process.env[missingVariable];
   if (told === undefined) return need === 'jail' ? undefined : 'run it through npm test, or bin/sallyport-node test/run.ts FILE';
   const reason = (JSON.parse(told) as Missing)[need as keyof Missing];

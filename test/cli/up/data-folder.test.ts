@@ -5,6 +5,7 @@ import { prepareDataFolder } from '../../../cli/up/data-folder.ts';
 import { takeFolderLock } from '../../../cli/up/folder-lock.ts';
 import { SallyportError } from '../../../contracts/errors.ts';
 import { startProcess } from '../../helpers/process.ts';
+import { needs } from '../../helpers/needs.ts';
 import { temporaryFolder } from '../../helpers/temporary.ts';
 
 test('a missing folder is made, for its owner alone', async (t) => {
@@ -32,7 +33,7 @@ for (const [what, make, reason] of unfit) {
   });
 }
 
-(process.getuid?.() === 0 ? test : test.skip)('refused as data folder: one of somebody else', async (t) => {
+needs('root')('refused as data folder: one of somebody else', async (t) => {
   const folder = await temporaryFolder(t);
   chownSync(folder, 12_345, 12_345);
   t.regex(t.throws(() => prepareDataFolder(folder)).message, /belongs to uid 12345/);

@@ -1,6 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { extname, join } from 'node:path';
-import { posix } from 'node:path';
+import { extname, join, posix } from 'node:path';
 
 export interface SourceFile {
   /** From the project's root, with `/`. */
@@ -21,12 +20,16 @@ const skippedFolders = new Set(['node_modules', 'coverage']);
 
 /** Every file of the project that people write, sorted by path. Folders and files that begin with a dot are the tools'. */
 export function sourceFiles(root: string): readonly SourceFile[] {
-  return readdirSync(root, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && textual.has(extname(entry.name)))
-    .map((entry) => posix.relative(root, join(entry.parentPath, entry.name)))
-    .filter((path) => !path.split('/').some((part) => part.startsWith('.') || skippedFolders.has(part)))
-    .sort()
-    .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
+  return pathsBelow(root, '').sort().map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
+}
+
+function pathsBelow(root: string, folder: string): string[] {
+  return readdirSync(join(root, folder), { withFileTypes: true }).flatMap((entry) => {
+    if (entry.name.startsWith('.') || skippedFolders.has(entry.name)) return [];
+    const path = posix.join(folder, entry.name);
+    if (entry.isDirectory()) return pathsBelow(root, path);
+    return entry.isFile() && textual.has(extname(entry.name)) ? [path] : [];
+  });
 }
 
 /** Static and dynamic imports, re-exports, `require` and files named by `new URL('...', import.meta.url)`. */

@@ -7,7 +7,8 @@ export interface Missing {
   readonly postgres?: string | undefined;
 }
 
-export type Need = keyof Missing | `command ${string}`;
+/** `root` and `no root` are who runs the tests. */
+export type Need = keyof Missing | `command ${string}` | `file ${string}` | 'root' | 'no root';
 
 export const missingVariable = 'TEST_WORLD_LACKS';
 /** A file to which each test that did not run is added: one `NotRun` a line. */

@@ -5,8 +5,7 @@ import { needs } from '../../helpers/needs.ts';
 import { startProcess } from '../../helpers/process.ts';
 import { temporaryFolder } from '../../helpers/temporary.ts';
 
-const test = needs('jail');
-const asRoot = process.getuid?.() === 0 ? test.serial : test.skip as typeof test.serial;
+const asRoot = needs('jail', 'root').serial;
 
 asRoot("Node and a work folder that the agent's uid cannot walk to are brought to it, and nothing is left of the way", async (t) => {
   const closed = await temporaryFolder(t, 0o700);

@@ -2,11 +2,11 @@ import test from 'ava';
 import { chmodSync, linkSync, mkdirSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ensureWritable, openWorkFolder } from '../../../sandbox/work/folder.ts';
+import { needs } from '../../helpers/needs.ts';
 import { temporaryFolder } from '../../helpers/temporary.ts';
 
-const isRoot = process.getuid?.() === 0;
-const asRoot = isRoot ? test : test.skip;
-const asUser = isRoot ? test.skip : test;
+const asRoot = needs('root');
+const asUser = needs('no root');
 const dropped = { uid: 64_333, gid: 64_333, dropped: true };
 
 test('a folder is known by its real path, device and inode, also once it has another name', async (t) => {
