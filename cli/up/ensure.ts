@@ -58,7 +58,11 @@ function startDetached(folder: string, environment: Environment, clock: Clock): 
       child.unref();
       resolve(problem);
     };
-    child.once('message', (message: StartMessage) => settle(message.type === 'ready' ? undefined : fromProblem(message.problem, 'up could not start.')));
+    child.once('message', (message: StartMessage) => {
+      if (message.type === 'ready') return settle(undefined);
+      // It has said why, and is about to end: whoever reads the reason finds nothing of it left.
+      child.removeAllListeners('exit').once('exit', () => settle(fromProblem(message.problem, 'up could not start.')));
+    });
     child.once('error', (error) => settle(new SallyportError('internal', `up could not be started: ${error.message}.`)));
     child.once('exit', (code, signal) => settle(new SallyportError('internal', `up ended while it started (${signal ?? `exit code ${code}`}).`)));
   });
