@@ -2,6 +2,7 @@ import { ConnectionCaps } from '../proxy/accept/caps.ts';
 import { acceptLimits } from '../proxy/accept/limits.ts';
 import { createListener } from '../proxy/accept/listener.ts';
 import { makePermit, type Spending } from '../proxy/enforce/permit.ts';
+import { Stop } from '../proxy/enforce/stop.ts';
 import { createForwarder } from '../proxy/forward/forwarder.ts';
 import { forwardLimits } from '../proxy/forward/limits.ts';
 import { Sweep } from '../proxy/wire/sweep.ts';
@@ -11,7 +12,7 @@ import { systemClock as clock } from '../contracts/clock.ts';
 const sweep = new Sweep(clock);
 const { forward } = createForwarder({ clock, sweep, limits: forwardLimits });
 const unlimited: Spending = { take: (_meter, units) => units, giveBack: () => { /* Nothing is counted. */ }, more: () => Promise.resolve(true) };
-const stop = new AbortController().signal;
+const stop = new Stop();
 
 const listener = await createListener({ kind: 'tcp' }, { listen: { host: '127.0.0.1', port: 0 }, clock, caps: new ConnectionCaps(acceptLimits), sweep, limits: acceptLimits }, async (exchange) => {
   const { target, method } = exchange.head;

@@ -57,7 +57,7 @@ export interface DecidedPayload extends EgressDescription {
 export interface OutcomeFacts {
   readonly egress_id: string;
   readonly spent: Spent;
-  readonly code?: ErrorCode | 'client_gone';
+  readonly code?: ErrorCode | `core.${string}` | 'client_gone';
   readonly meter?: SpendableMeter;
 }
 

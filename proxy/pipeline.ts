@@ -2,11 +2,11 @@ import type { Clock } from '../contracts/clock.ts';
 import { SallyportError, toSallyportError } from '../contracts/errors.ts';
 import { newId } from '../contracts/ids.ts';
 import type { Refused } from './accept/refused.ts';
-import { judge, type Decide } from './decide/judge.ts';
+import { judge } from './decide/judge.ts';
 import { denialOf, refusalByDenial, type Denial } from './denial.ts';
 import { describe } from './describe/describe.ts';
 import type { Egress } from './describe/egress.ts';
-import { internalHost, type OwnAddresses } from './describe/own-addresses.ts';
+import { internalHost } from './describe/own-addresses.ts';
 import { enforce, type EnforceContext, type Granted } from './enforce/enforce.ts';
 import type { Outcome, Permit } from './enforce/permit.ts';
 import type { Exchange } from './exchange.ts';
@@ -17,8 +17,7 @@ import { signals } from './signals.ts';
 
 export interface PipelineContext extends EnforceContext, IdentifyContext {
   readonly clock: Clock;
-  readonly own: OwnAddresses;
-  readonly decide: Decide;
+  readonly unready: () => SallyportError | undefined;
   /** By run: who floods us with what is refused anyway is not recorded one by one. */
   readonly refusals: FailedAttempts;
   readonly forward: (permit: Permit, exchange: Exchange) => Promise<Outcome>;

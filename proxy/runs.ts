@@ -4,7 +4,7 @@ import type { RunSnapshot } from '../contracts/data-plane.ts';
 import type { SallyportError } from '../contracts/errors.ts';
 import { isTerminal } from '../contracts/run.ts';
 import type { RunSpending } from './enforce/spending.ts';
-import type { StopReason } from './enforce/permit.ts';
+import { reasonOf, Stop, type StopReason } from './enforce/stop.ts';
 import { outOfTime, standing, staleEpoch } from './identify/rules.ts';
 
 /** A run as this worker knows it, with the permits that are live. */
@@ -14,7 +14,7 @@ export class LiveRun {
   #snapshot: RunSnapshot;
   #tokenSha256: Buffer;
   #allowAddresses: readonly Cidr[];
-  readonly #permits = new Set<AbortController>();
+  readonly #permits = new Set<Stop>();
   #idle: (() => void) | undefined;
 
   constructor(snapshot: RunSnapshot, spending: RunSpending) {
@@ -40,24 +40,33 @@ export class LiveRun {
     const problem = standing(snapshot, Number.NEGATIVE_INFINITY);
     if (problem !== undefined) this.stop(problem);
     else if (snapshot.epoch !== before.epoch) this.stop(staleEpoch());
+    else this.rejudge();
   }
 
-  /** A permit begins; the signal aborts when it must end. */
-  begin(): AbortController {
-    const controller = new AbortController();
-    this.#permits.add(controller);
-    return controller;
+  /** A permit begins; it is told by what is given here when it must end. */
+  begin(): Stop {
+    const stop = new Stop();
+    this.#permits.add(stop);
+    return stop;
   }
 
-  finish(controller: AbortController): void {
-    this.#permits.delete(controller);
+  finish(stop: Stop): void {
+    this.#permits.delete(stop);
     if (this.#permits.size === 0) this.#idle?.();
   }
 
   /** Ends every live permit. */
   stop(why: SallyportError): void {
-    const reason: StopReason = { code: why.code, detail: why.message };
-    for (const controller of this.#permits) controller.abort(reason);
+    const reason = reasonOf(why);
+    for (const permit of this.#permits) permit.stop(reason);
+  }
+
+  /** Ends the live permits that would not be given any more: policy is another one, or the run's own has changed. */
+  rejudge(): void {
+    for (const permit of this.#permits) {
+      const reason: StopReason | undefined = permit.rejudge?.();
+      if (reason !== undefined) permit.stop(reason);
+    }
   }
 
   /** Settles when no permit is live. */
@@ -152,6 +161,11 @@ export class Runs {
   /** Ends all live permits, as when the snapshot has expired. */
   stopAll(why: SallyportError): void {
     for (const run of this.#live.values()) run.stop(why);
+  }
+
+  /** Another policy is in force: what it would not allow ends. */
+  rejudgeAll(): void {
+    for (const run of this.#live.values()) run.rejudge();
   }
 
   #end(run: LiveRun, snapshot: RunSnapshot): void {

@@ -78,6 +78,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     clock,
     fetch: (revision) => client.get(`/data-plane/bundles/${revision}`),
     onReplaced: (revision, throws) => journal.note(events.engineReplaced(revision, throws).text),
+    onSwapped: () => runs.rejudgeAll(),
   });
   const sweep = new Sweep(clock);
   const forwarder = createForwarder({ clock, sweep, limits: forwardLimits });

@@ -12,6 +12,8 @@ export interface PolicyOptions {
   /** `GET /data-plane/bundles/:revision`. */
   readonly fetch: (revision: string) => Promise<Uint8Array>;
   readonly onReplaced: (revision: string, throws: number) => void;
+  /** Another revision is in force. */
+  readonly onSwapped: () => void;
 }
 
 const firstRetryMs = 100;
@@ -69,6 +71,7 @@ export class Policy {
         this.#dialIsOfPlace = engine.bundle.manifest.input_paths.every(readsOnlyPlace);
         this.#memo = new DecisionMemo(engine, () => signals.fault.publish({ where: 'policy memo', error: new SallyportError('engine_error', 'A remembered decision differed from a fresh one; the memo is off.') }));
         signals.policy.publish({ revision, problem: undefined });
+        this.#options.onSwapped();
         return;
       } catch (error) {
         const problem = toSallyportError(error);

@@ -46,6 +46,9 @@ export class DialRules {
     this.#clock = clock;
   }
 
+  /** Of the policy in force. */
+  get revision(): string { return this.#policy.revision(); }
+
   /** Undefined when every address may be dialled: one that may not refuses them all, since which one a client gets is chance. */
   refused(run: LiveRun, egress: Egress, candidates: Candidates): DialRefusal | undefined {
     const { revision, isOfPlace } = this.#policy;

@@ -1,6 +1,7 @@
 import type { SpendableMeter } from '../../contracts/budget.ts';
-import type { Outcome, Spending, StopReason } from './permit.ts';
+import type { Outcome, Spending } from './permit.ts';
 import type { RunSpending } from './spending.ts';
+import { reasonOf, type Stop } from './stop.ts';
 
 type Bytes = Extract<SpendableMeter, 'bytes_out' | 'bytes_in'>;
 
@@ -10,13 +11,13 @@ type Bytes = Extract<SpendableMeter, 'bytes_out' | 'bytes_in'>;
  */
 export class PermitSpending implements Spending {
   readonly #run: RunSpending;
-  readonly #controller: AbortController;
+  readonly #stop: Stop;
   readonly #taken: Record<SpendableMeter, number> = { requests: 0, bytes_out: 0, bytes_in: 0 };
   #settled = false;
 
-  constructor(run: RunSpending, controller: AbortController) {
+  constructor(run: RunSpending, stop: Stop) {
     this.#run = run;
-    this.#controller = controller;
+    this.#stop = stop;
   }
 
   take(meter: SpendableMeter, units: number): number {
@@ -37,10 +38,7 @@ export class PermitSpending implements Spending {
   async more(meter: SpendableMeter, units: number): Promise<boolean> {
     const problem = await this.#run.more(meter, units);
     if (problem === undefined) return true;
-    if (problem.code !== 'budget_exhausted') {
-      const reason: StopReason = { code: problem.code, detail: problem.message };
-      this.#controller.abort(reason);
-    }
+    if (problem.code !== 'budget_exhausted') this.#stop.stop(reasonOf(problem));
     return false;
   }
 

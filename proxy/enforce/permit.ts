@@ -1,5 +1,6 @@
 import type { SpendableMeter } from '../../contracts/budget.ts';
-import type { ErrorCode } from '../../contracts/errors.ts';
+import type { DenialCode } from '../denial.ts';
+import type { StopSignal } from './stop.ts';
 
 /** A resolved and classified address that policy let us dial. */
 export interface PermittedAddress {
@@ -39,18 +40,12 @@ export interface Permit {
   /** No connection is shared between runs, origins or address classes. */
   readonly pool_key: string;
   readonly spending: Spending;
-  /** Aborts with a `StopReason` when run, snapshot or deadline no longer allow this exchange. */
-  readonly stop: AbortSignal;
+  /** Fires when run, snapshot, deadline or policy no longer allow this exchange. */
+  readonly stop: StopSignal;
   /** Checked at the first write: a cancel between permit and dial wins. */
   readonly stillValid: () => boolean;
   /** Before one further try on a fresh connection: spends a unit of `requests` and journals `egress.retried`. */
   readonly anotherTry: () => Promise<boolean>;
-}
-
-/** `reason` of an aborted `stop` signal. */
-export interface StopReason {
-  readonly code: ErrorCode;
-  readonly detail: string;
 }
 
 const permitted: unique symbol = Symbol('permitted');
@@ -72,6 +67,6 @@ export interface Outcome {
   readonly first_byte_ms: number | undefined;
   readonly duration_ms: number;
   /** For failed and cut: `upstream_*`, `client_gone`, `budget_exhausted`, `run_ended`, ... */
-  readonly code: ErrorCode | 'client_gone' | undefined;
+  readonly code: DenialCode | 'client_gone' | undefined;
   readonly meter?: SpendableMeter;
 }

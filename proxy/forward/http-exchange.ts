@@ -1,6 +1,7 @@
 import { toSallyportError, type ErrorCode } from '../../contracts/errors.ts';
 import type { SpendableMeter } from '../../contracts/budget.ts';
-import type { Outcome, Permit, StopReason } from '../enforce/permit.ts';
+import type { Outcome, Permit } from '../enforce/permit.ts';
+import type { DenialCode } from '../denial.ts';
 import type { ClientEvents, Exchange, ResponseHead } from '../exchange.ts';
 import { catalogueRefusal } from '../refusal.ts';
 import { bodyReader, type BodyReader } from '../wire/body.ts';
@@ -53,8 +54,8 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
     const { transfer } = this.#exchange;
     transfer.events = this;
     if (transfer.isGone) return this.gone();
-    if (this.#permit.stop.aborted) return this.#onStop();
-    this.#permit.stop.addEventListener('abort', this.#onStop);
+    if (this.#permit.stop.reason !== undefined) return this.#onStop();
+    this.#permit.stop.onStop = this.#onStop;
     const pooled = this.#context.pool.take(this.#permit.pool_key, this.#permit.addresses);
     if (pooled === undefined) this.#dial();
     else this.#use(pooled);
@@ -231,7 +232,7 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
   }
 
   readonly #onStop = (): void => {
-    const reason = (this.#permit.stop.reason as StopReason | undefined) ?? { code: 'run_ended', detail: 'The run ended before the request was sent.' };
+    const reason = this.#permit.stop.reason ?? { code: 'run_ended', detail: 'The run ended before the request was sent.' };
     this.#end('cut', reason.code, reason.detail);
   };
 
@@ -244,7 +245,7 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
   }
 
   /** Ends what can't be completed: with a refusal while the client has no byte of an answer, else by closing its connection. */
-  #end(kind: 'failed' | 'cut', code: ErrorCode | 'client_gone', detail: string | undefined, meter?: SpendableMeter): void {
+  #end(kind: 'failed' | 'cut', code: DenialCode | 'client_gone', detail: string | undefined, meter?: SpendableMeter): void {
     if (this.#over) return;
     const { transfer } = this.#exchange;
     this.#upstream?.destroy();
@@ -257,7 +258,7 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
     if (this.#over) return;
     this.#over = true;
     this.#exchange.transfer.events = undefined;
-    this.#permit.stop.removeEventListener('abort', this.#onStop);
+    this.#permit.stop.onStop = undefined;
     this.#dialling?.cancel();
     this.#upload?.close();
     this.#gate.close();

@@ -1,8 +1,9 @@
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { toSallyportError, type ErrorCode } from '../../contracts/errors.ts';
+import { toSallyportError } from '../../contracts/errors.ts';
 import type { SpendableMeter } from '../../contracts/budget.ts';
-import type { Outcome, Permit, StopReason } from '../enforce/permit.ts';
+import type { DenialCode } from '../denial.ts';
+import type { Outcome, Permit } from '../enforce/permit.ts';
 import type { Exchange } from '../exchange.ts';
 import { catalogueRefusal } from '../refusal.ts';
 import { signals } from '../signals.ts';
@@ -64,8 +65,8 @@ export class Tunnel implements Watched {
     const { clock, limits } = this.#context;
     this.#exchange.transfer.events = { drained: () => { /* No answer is streamed. */ }, gone: () => { this.#finish('failed', 'client_gone'); } };
     if (this.#exchange.transfer.isGone) return this.#finish('failed', 'client_gone');
-    if (this.#permit.stop.aborted) return this.#onStop();
-    this.#permit.stop.addEventListener('abort', this.#onStop);
+    if (this.#permit.stop.reason !== undefined) return this.#onStop();
+    this.#permit.stop.onStop = this.#onStop;
     this.#dialling = dial(this.#permit, open, clock, limits);
     this.#dialling.connected.then((side) => this.#connected(side)).catch((error: unknown) => {
       const problem = toSallyportError(error);
@@ -154,14 +155,14 @@ export class Tunnel implements Watched {
   }
 
   readonly #onStop = (): void => {
-    const reason = (this.#permit.stop.reason as StopReason | undefined) ?? { code: 'run_ended', detail: 'The run ended before the tunnel was opened.' };
+    const reason = this.#permit.stop.reason ?? { code: 'run_ended', detail: 'The run ended before the tunnel was opened.' };
     if (this.#client === undefined) return this.#refuse('cut', reason.code, reason.detail);
     this.#finish('cut', reason.code);
     this.#destroy();
   };
 
   /** What was paid for still goes out, then both sides close. */
-  #cut(code: ErrorCode, meter: SpendableMeter): void {
+  #cut(code: DenialCode, meter: SpendableMeter): void {
     this.#finish('cut', code, meter);
     this.#letGo();
   }
@@ -186,7 +187,7 @@ export class Tunnel implements Watched {
     this.#origin?.destroy();
   }
 
-  #refuse(kind: 'failed' | 'cut', code: ErrorCode, detail: string): void {
+  #refuse(kind: 'failed' | 'cut', code: DenialCode, detail: string): void {
     this.#finish(kind, code);
     this.#origin?.destroy();
     this.#exchange.refuse(catalogueRefusal(code, detail, { egress_id: this.#permit.egress_id }));
@@ -196,7 +197,7 @@ export class Tunnel implements Watched {
     if (this.#over) return;
     this.#over = true;
     this.#exchange.transfer.events = undefined;
-    this.#permit.stop.removeEventListener('abort', this.#onStop);
+    this.#permit.stop.onStop = undefined;
     this.#dialling?.cancel();
     this.#context.sweep.remove(this);
     this.#out.close();

@@ -9,10 +9,12 @@ import type { Event } from '../../contracts/event.ts';
 import { newId } from '../../contracts/ids.ts';
 import { runPolicySchema } from '../../contracts/run-policy.ts';
 import { parseSegment } from '../../contracts/segment.ts';
-import { packBundle } from '../../engine/bundle.ts';
+import { packBundle, revisionOf } from '../../engine/bundle.ts';
 import { loadBundle } from '../../engine/load-bundle.ts';
 import type { Lifetime } from './lifetime.ts';
 import { until } from './wait.ts';
+
+const policies = fileURLToPath(new URL('../../policies', import.meta.url));
 
 /** A run of the fake, with the token that only its agent would know. */
 export interface FakeRun {
@@ -48,7 +50,7 @@ export class FakeControlPlane {
   incarnation = 'inc-1';
   /** What the next `hello` says. */
   snapshotMaxAgeMs = 300_000;
-  readonly #bundle: { readonly revision: string; readonly packed: string };
+  #bundle: { readonly revision: string; readonly packed: string };
   readonly #server: Server;
   readonly #streams = new Set<ServerResponse>();
   readonly #runs = new Map<string, FakeRun>();
@@ -109,6 +111,17 @@ export class FakeControlPlane {
 
   push(message: StreamMessage): void {
     for (const stream of this.#streams) stream.write(`${JSON.stringify(message)}\n`);
+  }
+
+  /** Another policy, or the same with other data: `change` gets all packs' data and gives it back changed. */
+  async publish(change: (packs: Record<string, Record<string, unknown>>) => void): Promise<void> {
+    const bundle = await loadBundle(policies);
+    const data = JSON.parse(bundle.data) as { packs: Record<string, Record<string, unknown>> };
+    change(data.packs);
+    const text = JSON.stringify(data);
+    const revision = revisionOf(bundle.manifest, bundle.wasm, text);
+    this.#bundle = { revision, packed: packBundle({ ...bundle, data: text, revision }) };
+    this.push({ type: 'bundle', version: ++this.#version, revision });
   }
 
   sealAll(): void {
@@ -238,7 +251,7 @@ export class FakeControlPlane {
 }
 
 export async function startFakeControlPlane(lifetime: Lifetime, folder: string): Promise<FakeControlPlane> {
-  const bundle = await loadBundle(fileURLToPath(new URL('../../policies', import.meta.url)));
+  const bundle = await loadBundle(policies);
   const control = new FakeControlPlane(`${folder}/api.sock`, { revision: bundle.revision, packed: packBundle(bundle) });
   await control.listen();
   lifetime.teardown(() => control.close());

@@ -19,17 +19,15 @@ function run(run_id: string, fields: Partial<RunSnapshot> = {}): RunSnapshot {
   };
 }
 
-const reason = (signal: AbortSignal): string | undefined => (signal.reason as { code?: string } | undefined)?.code;
-
 test('permits end when their run\'s time is over, and not when the wall clock only was ahead', (t) => {
   const { runs, clock } = setUp();
   runs.apply(run('one', { deadline_at: clock.now() + 1000 }));
   const permit = runs.get('one')!.begin();
   clock.step(-500);
   clock.advance(1000);
-  t.false(permit.signal.aborted);
+  t.is(permit.reason, undefined);
   clock.advance(500);
-  t.is(reason(permit.signal), 'budget_exhausted');
+  t.is(permit.reason?.code, 'budget_exhausted');
 });
 
 test('a deadline that is moved counts as moved', (t) => {
@@ -38,9 +36,9 @@ test('a deadline that is moved counts as moved', (t) => {
   const permit = runs.get('one')!.begin();
   runs.apply(run('one', { deadline_at: clock.now() + 5000 }));
   clock.advance(4999);
-  t.false(permit.signal.aborted);
+  t.is(permit.reason, undefined);
   clock.advance(1);
-  t.true(permit.signal.aborted);
+  t.truthy(permit.reason);
 });
 
 test('an ended run is idle once its permits are finished, and no timer stays behind', async (t) => {
@@ -49,7 +47,7 @@ test('an ended run is idle once its permits are finished, and no timer stays beh
   const one = runs.get('one')!;
   const permits = [one.begin(), one.begin()];
   runs.apply(run('one', { state: 'Cancelled' }));
-  t.deepEqual(permits.map(({ signal }) => reason(signal)), ['run_ended', 'run_ended']);
+  t.deepEqual(permits.map(({ reason }) => reason?.code), ['run_ended', 'run_ended']);
   let idle = false;
   const waiting = one.idle().then(() => { idle = true; });
   one.finish(permits[0]!);

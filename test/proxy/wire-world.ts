@@ -8,6 +8,7 @@ import { acceptLimits, type AcceptLimits } from '../../proxy/accept/limits.ts';
 import { createListener, type Listener, type ListenerSource } from '../../proxy/accept/listener.ts';
 import type { Handler } from '../../proxy/accept/connection.ts';
 import { makePermit, type Outcome, type Permit, type Spending } from '../../proxy/enforce/permit.ts';
+import { Stop } from '../../proxy/enforce/stop.ts';
 import type { Exchange } from '../../proxy/exchange.ts';
 import { createForwarder, type Forwarder } from '../../proxy/forward/forwarder.ts';
 import { forwardLimits, type ForwardLimits } from '../../proxy/forward/limits.ts';
@@ -166,7 +167,7 @@ export function permitFor(exchange: Exchange, fields: Partial<PermitFields> = {}
     egress_id: 'egr_test', run_id: 'run_test', kind: exchange.form.kind === 'connect' ? 'tunnel' : 'http',
     host: 'origin.test', port, authority: `origin.test:${port}`, method, target: path,
     addresses: [{ address: '127.0.0.1', family: 4, address_class: 'loopback' }],
-    pool_key: `run_test ${authority}`, spending: new TestBudget(), stop: new AbortController().signal,
+    pool_key: `run_test ${authority}`, spending: new TestBudget(), stop: new Stop(),
     stillValid: () => true, anotherTry: () => Promise.resolve(true), ...fields,
   });
 }

@@ -12,7 +12,7 @@ const packed = Buffer.from(packBundle(bundle));
 
 function setUp(fetch: (revision: string) => Promise<Uint8Array>): { policy: Policy; clock: ReturnType<typeof testClock> } {
   const clock = testClock();
-  return { clock, policy: new Policy({ clock, fetch, onReplaced: () => undefined }) };
+  return { clock, policy: new Policy({ clock, fetch, onReplaced: () => undefined, onSwapped: () => undefined }) };
 }
 
 test('without a policy nothing is decided', (t) => {

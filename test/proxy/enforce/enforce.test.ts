@@ -82,9 +82,11 @@ function setUp(given: Given): { run: (times?: number) => Promise<Outcome> } {
       return given.journal?.() ?? Promise.resolve();
     },
   } as unknown as Journal;
+  const own = new OwnAddresses([{ host: '20.30.40.99', port: 80 }]);
   const context: EnforceContext = {
     clock, journal, events: new EventWriter(clock, 'prx'), unready: () => undefined,
-    addresses: new AddressBook(resolver, new OwnAddresses([{ host: '20.30.40.99', port: 80 }])),
+    decide, own,
+    addresses: new AddressBook(resolver, own),
     dialRules: new DialRules({ decide, revision: () => 'rev', isOfPlace: () => given.isOfPlace ?? true }, clock),
   };
   const egress: Egress = { ...base, ...given.egress };

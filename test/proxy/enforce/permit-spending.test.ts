@@ -1,6 +1,7 @@
 import test from 'ava';
 import { PermitSpending } from '../../../proxy/enforce/permit-spending.ts';
 import type { Outcome } from '../../../proxy/enforce/permit.ts';
+import { Stop } from '../../../proxy/enforce/stop.ts';
 import type { RunSpending } from '../../../proxy/enforce/spending.ts';
 
 const over: Outcome = {
@@ -17,7 +18,7 @@ function setUp() {
     },
     giveBack(meter: keyof typeof held, units: number) { held[meter] += units; },
   } as unknown as RunSpending;
-  return { held, spending: new PermitSpending(run, new AbortController()) };
+  return { held, spending: new PermitSpending(run, new Stop()) };
 }
 
 test('units cannot be minted by giving back more than was taken', (t) => {

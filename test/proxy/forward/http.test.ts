@@ -1,6 +1,7 @@
 import test, { type ExecutionContext } from 'ava';
 import { until, within } from '../../helpers/wait.ts';
 import { heldBytes, onHeads, permitFor, startOrigin, startWireProxy, TestBudget, type Origin, type Peer, type WireProxyOptions } from '../wire-world.ts';
+import { Stop } from '../../../proxy/enforce/stop.ts';
 
 interface Pair {
   readonly origin: Origin;
@@ -377,12 +378,12 @@ test('an origin that does not listen, or closes, or keeps silent has its own cod
 
 test('a permit that is stopped cuts what flows and refuses what has not begun', async (t) => {
   for (const begun of [false, true]) {
-    const stop = new AbortController();
-    const { client, start, proxy, origin } = await pair(t, (peer) => { if (begun) peer.send('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart'); }, { permit: () => ({ stop: stop.signal }) });
+    const stop = new Stop();
+    const { client, start, proxy, origin } = await pair(t, (peer) => { if (begun) peer.send('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart'); }, { permit: () => ({ stop }) });
     client.send(`${start()}\r\n`);
     await until('the request', () => origin.peers[0]?.text.includes('\r\n\r\n'));
     if (begun) await client.hears('part');
-    stop.abort({ code: 'run_ended', detail: 'The run was cancelled.' });
+    stop.stop({ code: 'run_ended', detail: 'The run was cancelled.' });
     if (begun) await client.ends();
     else await client.hears(/HTTP\/1\.1 403 [^]*"code": "run_ended",\n {2}"detail": "The run was cancelled\."/);
     await until('the end at the origin', () => origin.peers[0]!.ended || origin.peers[0]!.closed);
@@ -391,9 +392,9 @@ test('a permit that is stopped cuts what flows and refuses what has not begun', 
 });
 
 test('a permit that was stopped before, or is no longer valid at the first write, sends nothing', async (t) => {
-  const stop = new AbortController();
-  stop.abort({ code: 'run_paused', detail: 'Paused.' });
-  const fields = [{ stop: stop.signal }, { stillValid: () => false }];
+  const stop = new Stop();
+  stop.stop({ code: 'run_paused', detail: 'Paused.' });
+  const fields = [{ stop }, { stillValid: () => false }];
   const { client, start, proxy, origin } = await pair(t, ok, { permit: () => fields.shift() ?? {} });
   client.send(`${start()}\r\n${start()}\r\n`);
   await client.hears(/"code": "run_paused"[^]*"code": "run_ended"/);

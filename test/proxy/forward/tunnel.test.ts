@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import test, { type ExecutionContext } from 'ava';
 import { until } from '../../helpers/wait.ts';
 import { heldBytes, startOrigin, startWireProxy, TestBudget, type Origin, type Peer, type WireProxy, type WireProxyOptions } from '../wire-world.ts';
+import { Stop } from '../../../proxy/enforce/stop.ts';
 
 const opened = 'HTTP/1.1 200 Connection Established\r\n\r\n';
 
@@ -95,12 +96,12 @@ test('a tunnel waits for budget and goes on', async (t) => {
 });
 
 test('a permit that is stopped closes both sides at once', async (t) => {
-  const stop = new AbortController();
-  const { client, peer, proxy } = await tunnel(t, { permit: () => ({ stop: stop.signal }) });
+  const stop = new Stop();
+  const { client, peer, proxy } = await tunnel(t, { permit: () => ({ stop }) });
   client.send('x');
   await peer.hears('x');
   const began = performance.now();
-  stop.abort({ code: 'run_ended', detail: 'Cancelled.' });
+  stop.stop({ code: 'run_ended', detail: 'Cancelled.' });
   await client.ends();
   await peer.ends();
   t.true(performance.now() - began < 500);

@@ -1,0 +1,48 @@
+import { coreDenial, type Denial } from '../denial.ts';
+import type { Egress } from '../describe/egress.ts';
+import type { Judgement } from '../record/egress-events.ts';
+import type { LiveRun } from '../runs.ts';
+import { arm, type Armed } from './obligations.ts';
+import { denialByDecision, needsInterception } from './verdict.ts';
+
+export type Admission =
+  | { readonly kind: 'denied'; readonly denial: Denial }
+  /** A CONNECT whose inside is judged request by request. */
+  | { readonly kind: 'inside' }
+  /** `observed`: let through only because the run is observed; this is what would have been answered. */
+  | { readonly kind: 'admitted'; readonly armed: Armed; readonly observed: 'deny' | 'require_approval' | null };
+
+/** TLS is what comes through there, and we can't look into it. */
+const tlsPort = 443;
+
+/** What a decision means for this egress, before any address is looked at. Throws `policy_invalid_decision`. */
+export function admit(run: LiveRun, egress: Egress, judgement: Judgement): Admission {
+  const { decision } = judgement;
+  let observed = observedEffect(run, judgement);
+  if (decision.effect !== 'allow' && observed === null) return { kind: 'denied', denial: denialByDecision(decision, egress) };
+  const backstop = refusedInCode(egress);
+  if (backstop !== undefined) return { kind: 'denied', denial: backstop };
+  const armed = arm(decision.obligations);
+  if (egress.act === 'connect' && !armed.passthrough) {
+    if (egress.port !== tlsPort) return { kind: 'inside' };
+    if (run.snapshot.policy.mode !== 'observe') return { kind: 'denied', denial: needsInterception(egress, decision.reasons) };
+    observed ??= 'deny';
+  }
+  return { kind: 'admitted', armed, observed };
+}
+
+/** What `core` denies by policy is refused here as well, should a pack ever be wrong about it. */
+function refusedInCode(egress: Egress): Denial | undefined {
+  if (egress.host_mismatch) {
+    return coreDenial('core.host_mismatch', 'The host was given differently in the target and in the Host field.', { next_steps: ['Name the same host and port in the target and in the Host field.'] });
+  }
+  if (egress.own_name) return coreDenial('core.self_address', 'This name belongs to the proxy and its control plane; a run may not reach them that way.', { next_steps: ['Nothing can allow this; leave it.'] });
+  return undefined;
+}
+
+/** In `observe` mode a run is let through and what would have happened is recorded; what `core` denies by a rule stays denied. */
+function observedEffect({ snapshot }: LiveRun, { decision }: Judgement): 'deny' | 'require_approval' | null {
+  if (decision.effect === 'allow' || snapshot.policy.mode !== 'observe') return null;
+  const byCore = decision.reasons.some(({ effect, pack, rule }) => effect === 'deny' && pack === 'core' && rule !== 'core.default_deny');
+  return byCore ? null : decision.effect;
+}
