@@ -4,9 +4,9 @@ import type { BodySink, Exchange, Form, Source } from '../exchange.ts';
 import { catalogueRefusal } from '../refusal.ts';
 import { bodyReader, type BodyReader } from '../wire/body.ts';
 import { HeadCollector } from '../wire/head-collector.ts';
-import { judgeRequest, judgeTrailers, type BadHead } from '../wire/head-rules.ts';
-import { parseRequestHead } from '../wire/llhttp.ts';
+import { judgeTrailers, type BadHead } from '../wire/head-rules.ts';
 import { Output } from '../wire/output.ts';
+import { RequestHeads } from '../wire/repeated-head.ts';
 import type { Sweep, Watched } from '../wire/sweep.ts';
 import { ClientExchange, type BodyState, type ExchangeHost } from './client-exchange.ts';
 import { classify } from './forms.ts';
@@ -38,6 +38,7 @@ export class ClientConnection implements ExchangeHost, Watched {
   readonly #options: ConnectionOptions;
   readonly #handler: Handler;
   readonly #collector = new HeadCollector(true);
+  readonly #heads = new RequestHeads();
   readonly output: Output;
   #phase: Phase = 'head';
   #exchange: ClientExchange | undefined;
@@ -150,7 +151,7 @@ export class ClientConnection implements ExchangeHost, Watched {
       return false;
     }
     this.#keep(this.#collector.rest);
-    const judged = judgeRequest(parseRequestHead(this.#collector.head));
+    const judged = this.#heads.judge(this.#collector.head);
     if (judged.kind === 'bad') {
       this.#refuseHead(judged);
       return false;

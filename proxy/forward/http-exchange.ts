@@ -5,8 +5,7 @@ import type { DenialCode } from '../denial.ts';
 import type { ClientEvents, Exchange, ResponseHead } from '../exchange.ts';
 import { catalogueRefusal } from '../refusal.ts';
 import { bodyReader, type BodyReader } from '../wire/body.ts';
-import { judgeResponse, judgeTrailers } from '../wire/head-rules.ts';
-import { parseResponseHead } from '../wire/llhttp.ts';
+import { judgeTrailers } from '../wire/head-rules.ts';
 import { dial, type Dialling } from './dial.ts';
 import { upstreamFailure } from './failures.ts';
 import type { ForwardContext } from './context.ts';
@@ -147,7 +146,7 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
 
   #readHead(bytes: Buffer): void {
     const { limits } = this.#context;
-    const judged = judgeResponse(parseResponseHead(bytes), this.#permit.method);
+    const judged = this.#upstream!.answers.judge(bytes, this.#permit.method);
     if (judged.kind === 'bad') return this.#fail('upstream_protocol', judged.detail);
     const { head } = judged;
     if (head.status >= 200) {

@@ -1,6 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { HeadCollector } from '../wire/head-collector.ts';
 import { Output } from '../wire/output.ts';
+import { ResponseHeads } from '../wire/repeated-head.ts';
 import type { Sweep, Watched } from '../wire/sweep.ts';
 
 /** Who has the connection now. */
@@ -24,6 +25,7 @@ export class Upstream implements Watched {
   readonly address: string;
   /** Collects heads of answers. */
   readonly heads = new HeadCollector(false);
+  readonly answers = new ResponseHeads();
   readonly #sweep: Sweep;
   #user: UpstreamUser | undefined;
   #error: NodeJS.ErrnoException | undefined;

@@ -153,8 +153,8 @@ function trimmedEnd(text: string, start: number, end: number): string {
   return text.slice(start, last);
 }
 
-/** Parses one whole head, up to and with its empty line. A string is what is wrong with it. */
-function parseHead(parser: number, bytes: Buffer): ParsedHead | string {
+/** Parses one whole head, up to and with its empty line; `text` is `bytes` in latin1. A string is what is wrong with it. */
+function parseHead(parser: number, bytes: Buffer, text: string): ParsedHead | string {
   if (bytes.length > windowBytes) return `the head is larger than ${windowBytes} bytes`;
   fields = 0;
   headDone = false;
@@ -162,7 +162,6 @@ function parseHead(parser: number, bytes: Buffer): ParsedHead | string {
   llhttp.llhttp_reset(parser);
   const code = execute(parser, bytes);
   if (!headDone) return code === 0 ? 'the head is not complete' : errorReason(parser);
-  const text = bytes.toString('latin1', 0, bytes.length);
   const headers: string[] = [];
   for (let index = 0; index < fields * 4; index += 4) {
     headers.push(text.slice(spans[index], spans[index + 1]), trimmedEnd(text, spans[index + 2]!, spans[index + 3]!));
@@ -170,14 +169,14 @@ function parseHead(parser: number, bytes: Buffer): ParsedHead | string {
   return { text, major: llhttp.llhttp_get_http_major(parser), minor: llhttp.llhttp_get_http_minor(parser), headers };
 }
 
-export function parseRequestHead(bytes: Buffer): ParsedRequest | string {
-  const head = parseHead(requestParser, bytes);
+export function parseRequestHead(bytes: Buffer, text: string = bytes.toString('latin1')): ParsedRequest | string {
+  const head = parseHead(requestParser, bytes, text);
   if (typeof head === 'string') return head;
   return { ...head, method: methods[llhttp.llhttp_get_method(requestParser)], target: head.text.slice(targetStart, targetEnd) };
 }
 
-export function parseResponseHead(bytes: Buffer): ParsedResponse | string {
-  const head = parseHead(responseParser, bytes);
+export function parseResponseHead(bytes: Buffer, text: string = bytes.toString('latin1')): ParsedResponse | string {
+  const head = parseHead(responseParser, bytes, text);
   return typeof head === 'string' ? head : { ...head, status: statusCode };
 }
 
