@@ -22,7 +22,7 @@ export interface ApprovalTerms {
 }
 
 export type ObligationType =
-  | 'intercept' | 'passthrough' | 'inject_secret' | 'redact_header' | 'limit' | 'timeout' | 'rewrite_path' | 'log' | 'hold';
+  | 'intercept' | 'passthrough' | 'raw' | 'inject_secret' | 'redact_header' | 'limit' | 'timeout' | 'rewrite_path' | 'log' | 'hold';
 
 /** What the enforcer must do for an allow to stand; one that it cannot perform turns the allow into a deny. */
 export interface Obligation {
@@ -34,7 +34,8 @@ export interface Obligation {
 /**
  * The immutable answer of policy to one act. All reasons of every effect are kept; obligations only on an allow. `default` is
  * true when no rule spoke. `approval` is null unless the effect is `require_approval`. An allowed `connect` has exactly one of
- * `intercept` (what is inside must be judged) and `passthrough` (the tunnel may stay opaque).
+ * `intercept` (what is inside must be judged) and `passthrough` (a TLS tunnel may stay unseen; its SNI is still checked). Beside
+ * `passthrough`, and never without it, `raw` lets bytes through that are not TLS, and servers that speak first.
  */
 export interface Decision {
   readonly v: 1;
@@ -53,7 +54,7 @@ const limitParams: ReadonlySet<string> = new Set(['max_request_bytes', 'max_resp
 
 /** Parameters that an obligation may have; what is misspelt would otherwise be silently not done. */
 const obligationParams: Readonly<Record<ObligationType, ReadonlySet<string>>> = {
-  intercept: new Set(), passthrough: new Set(), log: new Set(), limit: limitParams,
+  intercept: new Set(), passthrough: new Set(), raw: new Set(), log: new Set(), limit: limitParams,
   inject_secret: new Set(['secret', 'header']), redact_header: new Set(['header']), timeout: new Set(['milliseconds']),
   rewrite_path: new Set(['path']), hold: new Set(['seconds']),
 };
@@ -120,6 +121,8 @@ function precedenceFault(decision: Decision): string | undefined {
   if (decision.reasons.length === 0) return 'a decision has no reason';
   if ((decision.approval !== null) !== (expected === 'require_approval')) return 'approval does not fit the effect';
   if (decision.obligations.length > 0 && expected !== 'allow') return 'obligations without an allow';
+  const obliged = (type: ObligationType): boolean => decision.obligations.some((obligation) => obligation.type === type);
+  if (obliged('raw') && !obliged('passthrough')) return 'raw without passthrough';
   if (decision.default && (expected !== 'deny' || decision.reasons.length !== 1)) return 'default with reasons of rules';
   return undefined;
 }

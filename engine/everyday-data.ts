@@ -7,9 +7,12 @@ const profileSchema = z.strictObject({
   methods: z.array(z.string().regex(/^(?:\*|[A-Z][A-Z0-9_-]{0,31})$/, 'must be an HTTP method in capitals, or *')).max(32),
   path_prefixes: z.array(z.string().startsWith('/')).max(64),
   passthrough: z.boolean(),
+  raw: z.boolean().optional(),
   addresses: z.array(z.string().refine(isRange, 'must be a range of addresses, such as 10.1.0.0/16')).max(16),
 }).refine((profile) => !profile.passthrough || (profile.methods.length === 0 && profile.path_prefixes.length === 0), {
   error: 'nobody looks into a tunnel that passes through, so its methods and path_prefixes must be empty',
+}).refine((profile) => profile.raw !== true || profile.passthrough, {
+  error: 'raw is a tunnel that passes through, so passthrough must be true too',
 });
 
 const everydaySchema = z.strictObject({

@@ -122,6 +122,8 @@ _obligations := [] if {
 
 _gives(duty) if duty.type == "passthrough"
 
+_gives(duty) if duty.type == "raw"
+
 _gives(duty) if duty.type == "inject_secret"
 
 _gives(duty) if duty.type == "rewrite_path"
@@ -133,8 +135,14 @@ _stands(duty) if {
 }
 
 _overruled(duty) if {
-	duty.type == "passthrough"
+	duty.type in {"passthrough", "raw"}
 	_must_look_inside
+}
+
+# Bytes that are not TLS pass only where a tunnel may stay unseen at all.
+_overruled(duty) if {
+	duty.type == "raw"
+	not _passes_unseen
 }
 
 _must_look_inside if {
@@ -144,10 +152,14 @@ _must_look_inside if {
 
 _tunnel_is_settled if _must_look_inside
 
-_tunnel_is_settled if {
+_tunnel_is_settled if _passes_unseen
+
+_passes_unseen if {
+	not _must_look_inside
 	some duty in _duties
 	duty.type == "passthrough"
-	_stands(duty)
+	some permission in _permissions
+	permission.rule == duty.rule
 }
 
 # Two secrets for one header: which of them would be sent is not for chance to say.

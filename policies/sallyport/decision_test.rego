@@ -90,6 +90,8 @@ _limit := {"type": "limit", "rule": "run.other", "params": {"rate_per_minute": 1
 
 _passthrough(rule) := {"type": "passthrough", "rule": rule, "params": {}}
 
+_raw(rule) := {"type": "raw", "rule": rule, "params": {}}
+
 _secret(rule, secret) := {"type": "inject_secret", "rule": rule, "params": {"secret": secret, "header": "authorization"}}
 
 _types(decision) := {obligation.type | some obligation in decision.obligations}
@@ -108,6 +110,26 @@ _duties := {
 	"a tunnel does not pass for a rule that did not allow": {
 		"act": "connect",
 		"duties": {_passthrough("run.other")},
+		"types": {"intercept"},
+	},
+	"raw bytes pass where a tunnel does": {
+		"act": "connect",
+		"duties": {_passthrough("run.yes"), _raw("run.yes")},
+		"types": {"passthrough", "raw"},
+	},
+	"raw bytes do not pass for a rule that did not allow": {
+		"act": "connect",
+		"duties": {_passthrough("run.yes"), _raw("run.other")},
+		"types": {"passthrough"},
+	},
+	"raw bytes do not pass where no tunnel does": {
+		"act": "connect",
+		"duties": {_passthrough("run.other"), _raw("run.yes")},
+		"types": {"intercept"},
+	},
+	"a demand to look inside wins over raw bytes": {
+		"act": "connect",
+		"duties": {_passthrough("run.yes"), _raw("run.yes"), {"type": "intercept", "rule": "run.other", "params": {}}},
 		"types": {"intercept"},
 	},
 	"a demand to look inside wins": {

@@ -5,13 +5,14 @@ import { SallyportError } from '../../contracts/errors.ts';
 export interface Armed {
   /** The inside of a tunnel may stay unseen. */
   readonly passthrough: boolean;
+  /** So may bytes that are not TLS, and a server may speak first. Never without `passthrough` (contracts/decision.ts). */
+  readonly raw: boolean;
 }
 
-const unseen: Armed = { passthrough: true };
-const nothing: Armed = { passthrough: false };
+const nothing: Armed = { passthrough: false, raw: false };
 
 /**
- * Arms what can be done: `passthrough` and `intercept` decide what becomes of a tunnel, `log` is done for every exchange. An
+ * Arms what can be done: `passthrough` and `intercept` decide with `raw` what becomes of a tunnel, `log` is done for every exchange. An
  * obligation that cannot be performed turns the allow into a refusal (`policy_invalid_decision`).
  */
 export function arm(obligations: readonly Obligation[]): Armed {
@@ -19,7 +20,10 @@ export function arm(obligations: readonly Obligation[]): Armed {
   for (const { type, rule } of obligations) {
     switch (type) {
       case 'passthrough':
-        armed = unseen;
+        armed = { ...armed, passthrough: true };
+        break;
+      case 'raw':
+        armed = { ...armed, raw: true };
         break;
       case 'intercept': case 'log':
         break;

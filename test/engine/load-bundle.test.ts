@@ -36,6 +36,7 @@ const refused: readonly [title: string, change: Readonly<Record<string, string>>
   ['a misspelt key', { 'packs/default/data.json': JSON.stringify({ host: {}, profiles: {} }) }, /packs\/default\/data\.json/],
   ['a profile without methods', { 'packs/default/data.json': everyday({}, { read: { ports: [80] } }) }, /profiles\.read\.methods/],
   ['a range that is none', { 'packs/default/data.json': everyday({}, { read: { ports: [80], methods: ['GET'], path_prefixes: [], passthrough: false, addresses: ['10.0.0.1'] } }) }, /profiles\.read\.addresses\.0/],
+  ['raw bytes in what must be looked into', { 'packs/default/data.json': everyday({}, { t: { ports: [443], methods: [], path_prefixes: [], passthrough: false, raw: true, addresses: [] } }) }, /profiles\.t: raw is a tunnel/],
   ['a tunnel with methods that nobody would check', { 'packs/default/data.json': everyday({}, { t: { ports: [443], methods: ['GET'], path_prefixes: ['/'], passthrough: true, addresses: [] } }) }, /profiles\.t: nobody looks/],
 ];
 for (const [title, change, message] of refused) {

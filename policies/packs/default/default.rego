@@ -33,6 +33,14 @@ obligation contains {"type": "passthrough", "rule": "default.host", "params": {}
 	input.destination.port in profile.ports
 }
 
+obligation contains {"type": "raw", "rule": "default.host", "params": {}} if {
+	input.act == "connect"
+	profile := destination.profile
+	profile.passthrough
+	profile.raw
+	input.destination.port in profile.ports
+}
+
 _method_is_given(methods) if input.request.method in methods
 
 _method_is_given(methods) if "*" in methods

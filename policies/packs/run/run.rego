@@ -28,7 +28,9 @@ allow contains {
 	input.destination.port in entry.ports
 }
 
-obligation contains {"type": "passthrough", "rule": "run.allow", "params": {}} if {
+# The operator said so: bytes unseen, TLS or not.
+obligation contains {"type": type, "rule": "run.allow", "params": {}} if {
+	some type in ["passthrough", "raw"]
 	input.act == "connect"
 	some entry in input.run.allow
 	"TUNNEL" in entry.methods

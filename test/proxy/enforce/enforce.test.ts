@@ -120,6 +120,7 @@ const cases: readonly Case[] = [
   { title: 'a rule of core', given: { decision: decision('deny', 'core.secret_misdirected') }, code: 'core.secret_misdirected' },
   { title: 'an approval', given: { decision: decision('require_approval', 'github.write') }, code: 'approval_required' },
   { title: 'an allowed tunnel', given: { egress: connect, decision: allow([passthrough]) }, code: 'permit' },
+  { title: 'an allowed tunnel of bytes that are not TLS', given: { egress: connect, decision: allow([passthrough, { ...passthrough, type: 'raw' }]) }, code: 'permit' },
   { title: 'an allowed tunnel to 443', given: { egress: { ...connect, port: 443 }, decision: allow([passthrough]) }, code: 'permit' },
   { title: 'a CONNECT whose inside is judged', given: { egress: connect, decision: allow([intercept]) }, code: 'inside' },
   { title: 'a CONNECT without a word about its inside', given: { egress: connect }, code: 'inside' },
