@@ -41,3 +41,9 @@ export function parseAuthorization(header: string): { readonly kind: PrincipalKi
   const kind = shapes.find(([, shape]) => shape.test(token))?.[0];
   return kind === undefined ? undefined : { kind, token };
 }
+
+/** `run_...;epoch=3`: for which run, and which start of it, a proxy asks. `undefined` for anything else, two fields included. */
+export function parseActingRun(header: string): { readonly run_id: string; readonly epoch: number } | undefined {
+  const [, run_id, epoch] = /^([\w.-]{1,100});epoch=(0|[1-9][0-9]{0,14})$/.exec(header) ?? [];
+  return run_id === undefined ? undefined : { run_id, epoch: Number(epoch) };
+}

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Middleware } from 'koa';
-import { principalOf } from '../access/commands.ts';
+import { onlyProxies, principalOf } from '../access/commands.ts';
 import type { PrincipalKind } from '../access/rules.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import type { Services } from '../services.ts';
@@ -33,14 +33,22 @@ export function authentication(services: Services): Middleware<State> {
 async function identify(services: Services, failures: FailureLimit, req: IncomingMessage): Promise<State['principal']> {
   const local = localConnections.has(req.socket);
   const header = req.headers.authorization;
+  const actingRun = actingRunOf(req);
+  // A proxy whose own credentials got lost on the way must not become the local operator.
+  if (header === undefined && actingRun !== undefined) throw onlyProxies();
   if (header === undefined && local) return { kind: 'operator', id: 'local', local: true };
-  const principal = header === undefined ? undefined : await principalOf(services, header);
+  const principal = header === undefined ? undefined : await principalOf(services, header, actingRun);
   // Whoever has the right credentials is never held up by others who share the address or the socket, and guess.
   if (principal !== undefined) return principal;
   const from = local ? 'local' : req.socket.remoteAddress ?? 'unknown';
   if (!failures.mayTry(from)) throw new SallyportError('rate_limited', 'Too many wrong credentials came from this address.', { retry_after: failures.seconds });
   failures.failed(from);
   throw new SallyportError('unauthenticated', header === undefined ? 'There is no Authorization header.' : 'These credentials are not known here, or not valid any more.');
+}
+
+/** Two of them are one that can't be parsed. */
+function actingRunOf({ headersDistinct }: IncomingMessage): string | undefined {
+  return headersDistinct['sallyport-run']?.join(', ');
 }
 
 /** Throws `forbidden` unless the caller is of one of these kinds. */

@@ -22,8 +22,8 @@ export interface Attribution {
 
 export type Identity =
   | { readonly kind: 'caller'; readonly caller: Caller }
-  /** `recorded: false`: a mere challenge, or one of too many attempts. */
-  | { readonly kind: 'refused'; readonly problem: SallyportError; readonly attribution: Attribution | undefined; readonly recorded: boolean };
+  /** `recorded: false`: a mere challenge, or one of too many attempts. `caller`: who it is was proven, it only may not send now. */
+  | { readonly kind: 'refused'; readonly problem: SallyportError; readonly attribution: Attribution | undefined; readonly recorded: boolean; readonly caller?: Caller };
 
 export interface IdentifyContext {
   readonly runs: Runs;
@@ -42,7 +42,7 @@ export function identify(exchange: Pick<Exchange, 'source' | 'form' | 'head'>, c
   if (identity.kind === 'refused') return identity;
   const { run } = identity.caller;
   const problem = context.unready() ?? standing(run.snapshot, context.clock.now());
-  return problem === undefined ? identity : refused(problem, attributionOf(run));
+  return problem === undefined ? identity : { kind: 'refused', problem, attribution: attributionOf(run), recorded: true, caller: identity.caller };
 }
 
 export function attributionOf(run: LiveRun): Attribution {

@@ -45,6 +45,8 @@ export class FakeControlPlane {
   readonly draws: Draw[] = [];
   /** Called before an answer; what it throws becomes a broken connection. */
   fail: ((path: string) => void) | undefined;
+  /** Answers what agents ask by `sallyport.internal`. */
+  chat: ((request: IncomingMessage, body: Buffer, response: ServerResponse) => void) | undefined;
   /** Answers allowances late, by this promise. */
   holdDraws: Promise<unknown> | undefined;
   incarnation = 'inc-1';
@@ -164,6 +166,7 @@ export class FakeControlPlane {
     const body = await readAll(request);
     this.fail?.(pathname);
     if (request.headers.authorization !== `Bearer ${this.token}`) return problem(response, 401, { code: 'unauthenticated' });
+    if (request.headers['sallyport-run'] !== undefined && this.chat !== undefined) return this.chat(request, body, response);
     const json = (): unknown => JSON.parse(body.toString());
     switch (pathname) {
       case '/data-plane/stream': return this.#stream(response);

@@ -66,7 +66,6 @@ const attacks: readonly Attack[] = [
   { title: 'the proxy itself', target: () => `http://127.0.0.1:${proxy.port}/`, code: 'core.self_address', status: 403 },
   { title: 'another name below the control plane\'s', target: () => 'http://api.sallyport.internal/', code: 'core.self_address', status: 403 },
   { title: 'the control plane\'s name on another port', target: () => 'http://sallyport.internal:3129/', code: 'core.self_address', status: 403 },
-  { title: 'the control plane\'s name', target: () => 'http://sallyport.internal/chat/run', code: 'not_found', status: 404 },
   { title: 'a name that does not exist', target: () => at('absent.test'), code: 'upstream_dns', status: 502 },
   { title: 'a web socket', target: () => at('site.test'), options: () => ({ fields: ['Connection: Upgrade', 'Upgrade: websocket'] }), code: 'not_supported', status: 501 },
   { title: 'https in absolute form', target: () => 'https://site.test/', code: 'not_supported', status: 501 },

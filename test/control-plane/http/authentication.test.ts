@@ -40,6 +40,20 @@ test.serial('on the local socket a header is judged by itself: a wrong token is 
   t.is((await local('GET', '/admin/audit/head', { token: proxyToken })).status, 403);
 });
 
+test.serial('a proxy that speaks for a run is its agent and nothing else; nobody else may, the local socket without a header included', async (t) => {
+  const { call: local } = await startTestControlPlane(t);
+  const [one, two] = await Promise.all(['a', 'b'].map(async (goal) => (await local<{ run_id: string; agent_token: string }>('POST', '/chat/run', { body: { goal } })).body));
+  const headers = { 'sallyport-run': `${one!.run_id};epoch=1` };
+  t.like(await local('GET', `/chat/run/${one!.run_id}`, { token: proxyToken, headers }), { status: 200, body: { run_id: one!.run_id } });
+  t.like(await local('GET', `/chat/run/${two!.run_id}`, { token: proxyToken, headers }), { status: 403, body: { code: 'forbidden' } });
+  for (const path of ['/data-plane/stream?proxy_id=p', '/admin/proxies', `/data-plane/bundles/${'a'.repeat(64)}`, `/chat/run/${one!.run_id}/settled`]) {
+    t.is((await local('GET', path, { token: proxyToken, headers })).status, 403, path);
+  }
+  t.is((await local('GET', `/chat/run/${one!.run_id}`, { headers })).status, 403, 'no header: not the local operator');
+  t.is((await local('GET', `/chat/run/${one!.run_id}`, { token: one!.agent_token, headers })).status, 403);
+  t.is((await local('GET', `/chat/run/${one!.run_id}`, { token: proxyToken })).status, 403, 'a proxy alone is no agent');
+});
+
 test.serial('a TCP client that closes at once is never taken for the local operator', async (t) => {
   const { plane, target } = await startOnTcp(t);
   for (let attempt = 0; attempt < 20; attempt++) {

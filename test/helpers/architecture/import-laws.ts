@@ -96,7 +96,8 @@ const sliceLaw: Law = {
 /** Where each third-party package may enter, and, for those that security rests on, in how many files. Tests may use any. */
 const packages: Readonly<Record<string, { readonly where: RegExp; readonly files?: number }>> = {
   '@open-policy-agent/opa-wasm': { where: /^engine\//, files: 1 },
-  'http-proxy': { where: /^proxy\/forward\//, files: 1 },
+  'http-proxy-3': { where: /^proxy\/internal\//, files: 1 },
+  'prom-client': { where: /^control-plane\/http\//, files: 1 },
   pg: { where: /^control-plane\/database\//, files: 1 },
   '@electric-sql/pglite': { where: /^control-plane\/database\// },
   'node-cron': { where: /^control-plane\/schedules\//, files: 1 },
