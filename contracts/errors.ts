@@ -32,6 +32,7 @@ export const errorCatalogue = {
   unknown_run: entry(403, 77, false, 'No such run', 'Check the run id, or create a run.'),
   proxy_authentication_required: entry(407, 77, true, 'Proxy credentials are missing or wrong', 'Send Proxy-Authorization: Basic with the run id and its token (see sallyport runs create --env).'),
   bad_request: entry(400, 64, false, 'The request cannot be read one way only', 'Send a well-formed HTTP/1.1 request.'),
+  request_timeout: entry(408, 75, true, 'The request did not arrive in time', 'Send the whole head of the request at once.'),
   ambiguous_target: entry(400, 64, false, 'The target of the request is ambiguous', 'Name one host, one port and one path, spelled canonically.'),
   path_not_canonical: entry(400, 64, false, 'The path is not in its canonical form', 'Send the path without dot segments, duplicate slashes or needless percent-encoding.'),
   not_supported: entry(501, 69, false, 'This form of request is not supported', 'Use plain HTTP, or CONNECT to a host that is allowed as a tunnel.'),

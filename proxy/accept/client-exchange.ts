@@ -73,7 +73,10 @@ export class ClientExchange implements Exchange, Transfer {
     // A client that waits for 100 may send its body after a refusal or not: what comes next could not be told apart.
     const waits = this.head.expects_continue && !this.#continued;
     const usable = body === 'done' || (body !== 'broken' && !waits && this.#host.restIsSmall);
-    const close = !this.#host.keepsAlive || !usable;
+    // Bytes of the tunnel may be on their way, and must not be read as requests (RFC 9110, section 9.3.6). Who is asked for credentials
+    // comes again on this connection (Java, apt, Chromium).
+    const early = this.head.method === 'CONNECT' && refusal.status !== 407;
+    const close = !this.#host.keepsAlive || !usable || early;
     this.#host.output.bytes(serialiseRefusal(refusal, { json: acceptsJson(this.head.headers), close, head: this.head.method === 'HEAD' }));
     this.#finish(close);
   }

@@ -102,7 +102,7 @@ export class ClientConnection implements ExchangeHost, Watched {
   };
 
   expired(): void {
-    if (this.#phase === 'head' && this.#collector.partial) this.#refuseHead({ code: 'bad_request', detail: 'The head of the request did not arrive in time.' });
+    if (this.#phase === 'head' && this.#collector.partial) this.#refuseHead({ code: 'request_timeout', detail: 'The head of the request did not arrive in time.' });
     else this.#stream.destroy();
   }
 
@@ -249,7 +249,7 @@ export class ClientConnection implements ExchangeHost, Watched {
     this.due = this.#options.sweep.now + this.#options.limits.idle_ms;
   }
 
-  #refuseHead({ code, detail }: Pick<BadHead, 'code' | 'detail'>): void {
+  #refuseHead({ code, detail }: { readonly code: BadHead['code'] | 'request_timeout'; readonly detail: string }): void {
     this.output.bytes(serialiseRefusal(catalogueRefusal(code, detail, recordedAs(this.#options, { code, detail }, undefined)), { json: true, close: true, head: false }));
     this.output.flush();
     this.#close();

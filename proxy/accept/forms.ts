@@ -1,4 +1,5 @@
 import type { Form, RequestHead } from '../exchange.ts';
+import { hopsLeft } from '../wire/fields.ts';
 
 /** What the target's form says where it arrived (RFC 9112, section 3.2), or why we don't take it. */
 export type Classified =
@@ -10,6 +11,10 @@ const refused = (code: 'bad_request' | 'not_supported', detail: string): Classif
 /** `inside` is the form of requests within a CONNECT whose inside is judged; undefined on the proxy's own listeners. */
 export function classify(head: RequestHead, inside: Extract<Form, { kind: 'inside' }> | undefined): Classified {
   const { method, target } = head;
+  const hops = hopsLeft(head);
+  if (Number.isNaN(hops)) return refused('bad_request', 'Max-Forwards is not one whole number, once.');
+  // RFC 9110, section 7.6.2: then the answer is ours, and neither method has one here.
+  if (hops === 0) return refused('not_supported', `${method} may go no further (Max-Forwards: 0), and this proxy does not answer it itself.`);
   if (inside !== undefined) {
     if (method === 'CONNECT') return refused('not_supported', 'A CONNECT inside a CONNECT is not supported.');
     if (!target.startsWith('/')) return refused('not_supported', 'Inside a CONNECT, name the target by its path: GET /path HTTP/1.1.');
@@ -19,6 +24,8 @@ export function classify(head: RequestHead, inside: Extract<Form, { kind: 'insid
     if (/^[^/?@]+:[0-9]{1,5}$/.test(target)) return { kind: 'connect' };
     return refused('bad_request', 'CONNECT takes HOST:PORT and nothing else.');
   }
+  // RFC 9112, section 3.2.4: it would have to go out as `OPTIONS *`, which has no path to be judged by.
+  if (method === 'OPTIONS' && /^http:\/\/[^/?]*$/i.test(target)) return refused('not_supported', 'OPTIONS of a whole server is not supported: name a path.');
   if (/^http:\/\//i.test(target)) return { kind: 'absolute' };
   if (/^https:\/\//i.test(target)) return refused('not_supported', 'For https use CONNECT HOST:443; the proxy does not fetch it for you.');
   if (target.startsWith('/') || target === '*') {

@@ -1,4 +1,4 @@
-import type { HeaderList } from '../exchange.ts';
+import type { HeaderList, RequestHead } from '../exchange.ts';
 
 /** Values of the field `name` (lower case), in order. */
 export function fieldValues(headers: HeaderList, name: string): string[] {
@@ -10,7 +10,18 @@ export function fieldValues(headers: HeaderList, name: string): string[] {
   return values;
 }
 
-/** Members of a comma list (RFC 9110, section 5.6.1), lower case, empty ones left out. */
+/** Members of a comma list (RFC 9110, section 5.6.1), lower case, empty ones left out. White space is SP and HTAB, no more (`trim` takes NBSP). */
 export function listMembers(values: readonly string[]): string[] {
-  return values.join(',').toLowerCase().split(',').map((member) => member.trim()).filter((member) => member !== '');
+  return values.join(',').toLowerCase().split(',').map((member) => member.replaceAll(/^[ \t]+|[ \t]+$/g, '')).filter((member) => member !== '');
+}
+
+/**
+ * Hops that a TRACE or OPTIONS may still take (RFC 9110, section 7.6.2); undefined where nothing is said or the method is another one,
+ * NaN where it can't be read.
+ */
+export function hopsLeft({ method, headers }: Pick<RequestHead, 'method' | 'headers'>): number | undefined {
+  if (method !== 'OPTIONS' && method !== 'TRACE') return undefined;
+  const values = fieldValues(headers, 'max-forwards');
+  if (values.length === 0) return undefined;
+  return values.length === 1 && /^[0-9]{1,9}$/.test(values[0]!) ? Number(values[0]) : Number.NaN;
 }

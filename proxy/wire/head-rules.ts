@@ -10,6 +10,8 @@ import type { ParsedHead, ParsedRequest, ParsedResponse } from './llhttp.ts';
 
 export const maximumHeadBytes = 65_536;
 const maximumFields = 100;
+/** Options of `Connection`: each is looked for among all fields. */
+const maximumOptions = 32;
 
 export interface BadHead {
   readonly kind: 'bad';
@@ -43,6 +45,9 @@ const neverNominated = new Set([
   'x-forwarded-proto', 'x-real-ip', 'www-authenticate', 'authentication-info', 'digest', 'content-digest', 'signature', 'signature-input',
 ]);
 
+/** Options that say something about this hop and name no field that would reach the other side anyway. */
+const ofThisHop = new Set(['close', 'keep-alive', 'te', 'trailer', 'upgrade', 'http2-settings', 'proxy-connection']);
+
 const token = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
 const framingLookalike = /^(host|content[-_]length|transfer[-_]encoding)$/i;
 
@@ -53,8 +58,11 @@ interface Special {
   readonly options: readonly string[];
 }
 
-/** One pass over the fields; a string is what is wrong. */
-function special(headers: HeaderList): Special | string {
+/**
+ * One pass over the fields; a string is what is wrong. `harmless` may be nominated all the same: origins at large caches send
+ * `Connection: Transfer-Encoding`, which says nothing new of a field that is never passed on.
+ */
+function special(headers: HeaderList, harmless: string | undefined): Special | string {
   if (headers.length > maximumFields * 2) return `the head has more than ${maximumFields} fields`;
   let hosts = 0;
   let lengths: string[] | undefined;
@@ -82,8 +90,10 @@ function special(headers: HeaderList): Special | string {
     }
   }
   const options = connection === undefined ? [] : listMembers(connection);
+  if (options.length > maximumOptions) return `the field Connection has more than ${maximumOptions} members`;
   for (const option of options) {
     if (!token.test(option)) return 'the field Connection is not a list of names';
+    if (option === harmless) continue;
     if (neverNominated.has(option) || option.startsWith('sallyport-')) return `Connection names ${option}, which is not hop-by-hop`;
   }
   return { hosts, lengths: lengths ?? [], encodings: encodings ?? [], options };
@@ -99,8 +109,23 @@ function framingOf(head: ParsedHead, { lengths, encodings }: Special): Framing |
   if (lengths.length === 0) return { kind: 'none' };
   const length = lengths[0]!;
   const bytes = Number(length);
-  if (lengths.length > 1 || !/^[0-9]+$/.test(length) || !Number.isSafeInteger(bytes)) return 'Content-Length is not one whole number, once';
+  // A leading zero is octal to some (strtol with base 0).
+  if (lengths.length > 1 || !/^(0|[1-9][0-9]*)$/.test(length) || !Number.isSafeInteger(bytes)) return 'Content-Length is not one whole number, once';
   return { kind: 'length', bytes };
+}
+
+/**
+ * Without the fields that `Connection` nominates: nobody judges what the other side will not get. The field `Connection` itself stays,
+ * for the serialiser to leave out.
+ */
+function withoutNominated(headers: HeaderList, options: readonly string[]): HeaderList {
+  const named = options.filter((option) => !ofThisHop.has(option));
+  if (named.length === 0) return headers;
+  const left: string[] = [];
+  for (let index = 0; index < headers.length; index += 2) {
+    if (!named.includes(headers[index]!.toLowerCase())) left.push(headers[index]!, headers[index + 1]!);
+  }
+  return left;
 }
 
 const keepsAlive = (version: string, options: readonly string[]): boolean => version === '1.1' && !options.includes('close');
@@ -117,7 +142,7 @@ export function judgeRequest(parsed: ParsedRequest | string): GoodRequest | BadH
   if (dirt.test(text)) return bad('The head has control characters, lone CR or LF, or a folded line.');
   if (!/^[\x21\x22\x24-\x7e]+$/.test(target)) return bad('The target has a fragment or characters that must be encoded.');
 
-  const fields = special(headers);
+  const fields = special(headers, undefined);
   if (typeof fields === 'string') return bad(`${capital(fields)}.`);
   if (fields.hosts > 1 || (fields.hosts === 0 && version === '1.1')) return bad('The request needs the field Host exactly once.');
   const framing = framingOf(parsed, fields);
@@ -138,12 +163,13 @@ export function judgeRequest(parsed: ParsedRequest | string): GoodRequest | BadH
       if (headers[index + 1]!.toLowerCase() === 'close') keep = false;
     }
   }
-  if (fields.options.includes('upgrade')) {
+  // RFC 9110, section 7.8: an offer in HTTP/1.0 is ignored.
+  if (version === '1.1' && fields.options.includes('upgrade')) {
     const offers = listMembers(fieldValues(headers, 'upgrade'));
     // An offer of HTTP/2 in clear text need not be taken up (RFC 9110, section 7.8): cargo and Java make it on plain requests.
     if (offers.some((offer) => offer !== 'h2c')) upgrade = offers.join(', ');
   }
-  return { kind: 'request', head: { method, target, version, headers, framing, expects_continue: expects, upgrade }, keep_alive: keep };
+  return { kind: 'request', head: { method, target, version, headers: withoutNominated(headers, fields.options), framing, expects_continue: expects, upgrade }, keep_alive: keep };
 }
 
 /** `method` is that of the request: it says whether there is a body (RFC 9112, section 6.3). */
@@ -159,16 +185,20 @@ export function judgeResponse(parsed: ParsedResponse | string, method: string): 
     return bad('The status line of the answer is not that of HTTP/1.1.');
   }
   if (dirt.test(text)) return bad('The head of the answer has control characters, lone CR or LF, or a folded line.');
-  const fields = special(headers);
+  const fields = special(headers, 'transfer-encoding');
   if (typeof fields === 'string') return bad(`In the answer, ${fields}.`);
   const framing = framingOf(parsed, fields);
   if (typeof framing === 'string') return bad(`In the answer, ${framing}.`);
+  // RFC 9110, section 8.6, and RFC 9112, section 6.1: neither 1xx nor 204 has a body to frame. Where one is announced all the same it
+  // may follow, late: before the final answer that is beyond reading, after a 204 nobody may be given the connection again.
+  const promises = framing.kind === 'chunked' || (framing.kind === 'length' && framing.bytes > 0);
+  if (status < 200 && promises) return bad('An interim answer announces a body.');
   return {
     kind: 'response',
     head: {
       status, reason: line.slice(start.length + 1), version, headers,
       framing: responseFraming(method, status, framing),
-      keep_alive: keepsAlive(version, fields.options),
+      keep_alive: keepsAlive(version, fields.options) && !(status === 204 && promises),
     },
   };
 }

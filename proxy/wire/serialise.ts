@@ -1,5 +1,5 @@
 import type { HeaderList, RequestHead, ResponseHead } from '../exchange.ts';
-import { fieldValues, listMembers } from './fields.ts';
+import { fieldValues, hopsLeft, listMembers } from './fields.ts';
 
 /**
  * Heads as we send them, made from what was judged: order, case and duplicates kept; fields of one hop (RFC 9110, section 7.6.1),
@@ -53,11 +53,14 @@ function trailerField(headers: HeaderList): string {
 /** `target` and `authority` are the permit's: canonical, and the very ones that were judged. */
 export function serialiseRequest(head: RequestHead, target: string, authority: string): string {
   let hasHost = false;
+  const hops = hopsLeft(head);
   const fields = endToEnd(head.headers, (name, _lower, value) => {
     if (name.length === 4 && name.toLowerCase() === 'host') {
       hasHost = true;
       return `${name}: ${authority}\r\n`;
     }
+    // One hop less (RFC 9110, section 7.6.2); `accept/` has refused what may go no further.
+    if (hops !== undefined && name.toLowerCase() === 'max-forwards') return `${name}: ${hops - 1}\r\n`;
     return `${name}: ${value}\r\n`;
   });
   let text = `${head.method} ${target} HTTP/1.1\r\n`;

@@ -215,7 +215,7 @@ test('a head that does not arrive in time is refused, silence is closed', async 
   idle.send(get('/'));
   await slow.ends();
   clearInterval(drip);
-  t.regex(slow.text, /^HTTP\/1\.1 400 [^]*did not arrive in time/);
+  t.regex(slow.text, /^HTTP\/1\.1 408 [^]*"code": "request_timeout"[^]*did not arrive in time/);
   await silent.ends();
   t.is(silent.text, '');
   await idle.ends();

@@ -108,15 +108,18 @@ test('a permit that is stopped closes both sides at once', async (t) => {
   t.like(await proxy.outcome(0), { kind: 'cut', code: 'run_ended', bytes_out: 1 });
 });
 
-test('what can\'t be dialled or is no longer valid is refused in HTTP, and the connection stays', async (t) => {
+test('what can\'t be dialled or is no longer valid is refused in HTTP, and what was sent for the tunnel is no request', async (t) => {
   const origin = await startOrigin(t);
   const fields = [{}, { stillValid: () => false }];
   const proxy = await startWireProxy(t, { permit: () => fields.shift() ?? {} });
-  const client = await proxy.connect();
-  client.send('CONNECT a.test:1 HTTP/1.1\r\nHost: a.test:1\r\n\r\n');
-  await client.hears(/HTTP\/1\.1 502 [^]*"code": "upstream_refused"/);
-  client.send(`CONNECT a.test:${origin.port} HTTP/1.1\r\nHost: a.test\r\n\r\n`);
-  await client.hears(/HTTP\/1\.1 403 [^]*"code": "run_ended"/);
+  for (const [port, answer] of [[1, /^HTTP\/1\.1 502 [^]*"code": "upstream_refused"/], [origin.port, /^HTTP\/1\.1 403 [^]*"code": "run_ended"/]] as const) {
+    const client = await proxy.connect();
+    client.send(`CONNECT a.test:${port} HTTP/1.1\r\nHost: a.test:${port}\r\n\r\nGET http://a.test:${origin.port}/early HTTP/1.1\r\nHost: a.test:${origin.port}\r\n\r\n`);
+    await client.ends();
+    t.regex(client.text, answer);
+    t.is(client.text.match(/^HTTP\//gm)?.length, 1);
+  }
+  t.is(proxy.exchanges.length, 2);
   t.deepEqual(proxy.outcomes.map(({ kind, code }) => ({ kind, code })), [{ kind: 'failed', code: 'upstream_refused' }, { kind: 'cut', code: 'run_ended' }]);
   t.true(origin.peers.every((peer) => peer.text === ''));
 });

@@ -81,13 +81,13 @@ for (const [title, text, detail, code] of refused) {
   });
 }
 
-test('a request is read as it stands', (t) => {
-  const judged = request('POST http://a.test/b%20c?d=1 HTTP/1.1\r\nHost: a.test\r\nX-A:  one \t\r\nx-a: two\r\nEmpty:\r\nContent-Length: 7\r\nExpect: 100-Continue\r\nConnection: X-A, close\r\n\r\n');
+test('a request is read as it stands, but for what it nominates', (t) => {
+  const judged = request('POST http://a.test/b%20c?d=1 HTTP/1.1\r\nHost: a.test\r\nX-A:  one \t\r\nx-a: two\r\nEmpty:\r\nContent-Length: 7\r\nExpect: 100-Continue\r\nX-Hop: 1\r\nConnection: x-hop, close\r\n\r\n');
   t.deepEqual(judged, {
     kind: 'request', keep_alive: false,
     head: {
       method: 'POST', target: 'http://a.test/b%20c?d=1', version: '1.1', framing: { kind: 'length', bytes: 7 }, expects_continue: true, upgrade: undefined,
-      headers: ['Host', 'a.test', 'X-A', 'one', 'x-a', 'two', 'Empty', '', 'Content-Length', '7', 'Expect', '100-Continue', 'Connection', 'X-A, close'],
+      headers: ['Host', 'a.test', 'X-A', 'one', 'x-a', 'two', 'Empty', '', 'Content-Length', '7', 'Expect', '100-Continue', 'Connection', 'x-hop, close'],
     },
   });
 });
@@ -102,6 +102,7 @@ const facts: readonly (readonly [string, string, object])[] = [
   ['chunked in capitals frames', post('Transfer-Encoding: CHUNKED\r\n'), { head: { framing: { kind: 'chunked' } } }],
   ['a WebSocket offer is told', get('Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n'), { head: { upgrade: 'websocket' } }],
   ['an h2c offer is not', get('Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n'), { head: { upgrade: undefined } }],
+  ['an offer in HTTP/1.0 is not', 'GET http://a.test/ HTTP/1.0\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n', { head: { upgrade: undefined } }],
   ['an Upgrade that Connection does not name is not', get('Upgrade: websocket\r\n'), { head: { upgrade: undefined } }],
 ];
 for (const [title, text, expected] of facts) {
@@ -148,7 +149,8 @@ const framings: readonly (readonly [string, string, string, object])[] = [
   ['chunks', 'GET', '200 OK\r\nTransfer-Encoding: chunked', { kind: 'chunked' }],
   ['neither', 'GET', '200 OK\r\nX: a', { kind: 'until_close' }],
   ['HEAD', 'HEAD', '200 OK\r\nContent-Length: 3', { kind: 'none' }],
-  ['204', 'GET', '204 No Content\r\nContent-Length: 3', { kind: 'none' }],
+  ['204', 'GET', '204 No Content\r\nContent-Length: 0', { kind: 'none' }],
+  ['a Transfer-Encoding that Connection names too', 'GET', '200 OK\r\nTransfer-Encoding: chunked\r\nConnection: Transfer-Encoding', { kind: 'chunked' }],
   ['304', 'GET', '304 Not Modified\r\nContent-Length: 3', { kind: 'none' }],
   ['103', 'GET', '103 Early Hints\r\nLink: x', { kind: 'none' }],
 ];
@@ -158,6 +160,11 @@ for (const [title, method, text, framing] of framings) {
     t.like(judged, { kind: 'response', head: { framing, keep_alive: true } });
   });
 }
+
+test('after a 204 that announces a body the connection is nobody\'s', (t) => {
+  t.like(response('HTTP/1.1 204 No Content\r\nContent-Length: 3\r\n\r\n'), { head: { framing: { kind: 'none' }, keep_alive: false } });
+  t.like(response('HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n'), { head: { framing: { kind: 'none' }, keep_alive: false } });
+});
 
 test('a reason may be empty or missing', (t) => {
   t.like(response('HTTP/1.1 200 \r\nContent-Length: 0\r\n\r\n'), { head: { status: 200, reason: '' } });
