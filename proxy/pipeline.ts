@@ -6,12 +6,12 @@ import { judge } from './decide/judge.ts';
 import { denialOf, refusalByDenial, type Denial } from './denial.ts';
 import { describe } from './describe/describe.ts';
 import type { Egress } from './describe/egress.ts';
-import { internalHost } from './describe/own-addresses.ts';
 import { enforce, type EnforceContext, type Granted } from './enforce/enforce.ts';
 import type { Outcome, Permit } from './enforce/permit.ts';
 import type { Exchange } from './exchange.ts';
 import type { FailedAttempts } from './identify/attempts.ts';
 import { attributionOf, identify, type Caller, type IdentifyContext } from './identify/identify.ts';
+import { isInternal } from './internal/rules.ts';
 import type { Judgement, Subject } from './record/egress-events.ts';
 import { signals } from './signals.ts';
 
@@ -21,6 +21,8 @@ export interface PipelineContext extends EnforceContext, IdentifyContext {
   /** By run: who floods us with what is refused anyway is not recorded one by one. */
   readonly refusals: FailedAttempts;
   readonly forward: (permit: Permit, exchange: Exchange) => Promise<Outcome>;
+  /** Answers what goes to the control plane. */
+  readonly serveInternal: (exchange: Exchange, caller: Caller, egress: Egress) => Promise<void>;
   /** Reads requests inside a CONNECT and brings each one back here. */
   readonly acceptInside: (exchange: Exchange, egress: Egress, caller: Caller, refuse: (denial: Denial) => void) => void;
 }
@@ -34,12 +36,15 @@ export async function handle(context: PipelineContext, exchange: Exchange): Prom
   try {
     const identity = identify(exchange, context);
     if (identity.kind === 'refused') {
+      // A run that is paused or has no policy may still ask why.
+      const asked = identity.caller === undefined ? undefined : internalOf(exchange);
+      if (asked !== undefined) return await internal(context, exchange, identity.caller!, asked);
       const subject: Subject = { egress_id: state.egress_id, attribution: identity.attribution, assurance: undefined };
       return refuse(context, exchange, subject, undefined, denialOf(identity.problem), undefined, identity.recorded);
     }
     const caller = state.caller = identity.caller;
     const egress = state.egress = describe(exchange);
-    if (isInternal(egress)) throw new SallyportError('not_found', 'There is nothing at this address yet.');
+    if (isInternal(egress)) return await internal(context, exchange, caller, egress);
     const judgement = state.judgement = judge(context.decide, caller.run, egress, context.own, context.clock);
     const enforced = await enforce(context, subjectOf(state), exchange, caller, egress, judgement);
     switch (enforced.kind) {
@@ -86,9 +91,20 @@ function subjectOf({ egress_id, caller }: Pick<Progress, 'egress_id' | 'caller'>
   return { egress_id, attribution: { run_id, session_id }, assurance: channel === 'jail' ? 'jailed' : 'cooperative' };
 }
 
-/** The control plane by its one name; any other name for it is refused as `core.self_address`. */
-function isInternal({ host, port, act }: Egress): boolean {
-  return host === internalHost && port === 80 && act === 'request';
+/** The agent's way to the control plane: neither judged nor metered nor recorded. */
+async function internal(context: PipelineContext, exchange: Exchange, caller: Caller, egress: Egress): Promise<void> {
+  if (egress.act === 'request') return await context.serveInternal(exchange, caller, egress);
+  context.acceptInside(exchange, egress, caller, () => { /* What else may come through there is closed without a word. */ });
+}
+
+function internalOf(exchange: Exchange): Egress | undefined {
+  try {
+    const egress = describe(exchange);
+    return isInternal(egress) ? egress : undefined;
+  } catch {
+    // What can't be read goes nowhere; it is refused for what the run is.
+    return undefined;
+  }
 }
 
 function refuse(context: PipelineContext, exchange: Exchange, subject: Subject, egress: Egress | undefined, denial: Denial, judgement: Judgement | undefined, recorded: boolean = true): void {

@@ -27,6 +27,8 @@ import { forwardLimits } from './forward/limits.ts';
 import { FailedAttempts, refusalLimits } from './identify/attempts.ts';
 import { attributionOf } from './identify/identify.ts';
 import { ended } from './identify/rules.ts';
+import { InternalRoute } from './internal/internal-route.ts';
+import { ReverseProxy } from './internal/reverse-proxy.ts';
 import { RunListeners } from './listeners.ts';
 import { handle, recordRefused, type PipelineContext } from './pipeline.ts';
 import { startRecorder } from './record/recorder.ts';
@@ -111,6 +113,8 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     reincarnated: () => { for (const run of runs.all()) run.spending.forget(); },
   });
 
+  const internal = new InternalRoute({ clock, reverse: new ReverseProxy({ socketPath: control_plane.socket_path }), token: data_plane_token });
+
   const decide: Decide = (input) => policy.decide(input);
   const context: PipelineContext = {
     clock, runs, own, journal, events,
@@ -121,6 +125,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     addresses: new AddressBook(resolver, own),
     dialRules: new DialRules({ decide, revision: () => policy.revision, isOfPlace: () => policy.dialIsOfPlace }, clock),
     forward: forwarder.forward,
+    serveInternal: internal.serve,
     acceptInside: (exchange, egress, caller, refused) => {
       acceptInside(exchange.openTunnel(), {
         source: exchange.source, form: { kind: 'inside', authority: egress.authority, caller }, limits: acceptLimits, sweep, onRefused,

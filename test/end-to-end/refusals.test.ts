@@ -119,8 +119,3 @@ test.serial('A private address is reached where the run names its range', async 
   t.is(stdout, 'hello\n', stderr);
   t.is(inside.requests.length, 1);
 });
-
-test.serial('sallyport.internal answers a 404 problem', async (t) => {
-  const { stdout } = await installation.run([], ['curl', '-s', 'http://sallyport.internal/chat/run']);
-  t.is((JSON.parse(stdout) as { status: number }).status, 404);
-});
