@@ -1,17 +1,28 @@
 import type { HeaderList, RequestHead } from '../exchange.ts';
 
-/** Values of the field `name` (lower case), in order. */
-export function fieldValues(headers: HeaderList, name: string): string[] {
-  const values: string[] = [];
-  for (let index = 0; index < headers.length; index += 2) {
-    const field = headers[index]!;
-    if (field.length === name.length && field.toLowerCase() === name) values.push(headers[index + 1]!);
-  }
-  return values;
+/** Whether a field is called `lower`. Length and first letter tell most of those that are not, without lowering them. */
+export function isNamed(field: string, lower: string): boolean {
+  return field.length === lower.length && (field.charCodeAt(0) | 32) === lower.charCodeAt(0) && field.toLowerCase() === lower;
 }
 
+const none: readonly string[] = [];
+
+/** Values of the field `name` (lower case), in order. */
+export function fieldValues(headers: HeaderList, name: string): readonly string[] {
+  let values: string[] | undefined;
+  for (let index = 0; index < headers.length; index += 2) {
+    if (isNamed(headers[index]!, name)) (values ??= []).push(headers[index + 1]!);
+  }
+  return values ?? none;
+}
+
+const oneMember = /^[A-Za-z0-9-]+$/;
+
 /** Members of a comma list (RFC 9110, section 5.6.1), lower case, empty ones left out. White space is SP and HTAB, no more (`trim` takes NBSP). */
-export function listMembers(values: readonly string[]): string[] {
+export function listMembers(values: readonly string[]): readonly string[] {
+  if (values.length === 0) return none;
+  // Nearly all there is.
+  if (values.length === 1 && oneMember.test(values[0]!)) return [values[0]!.toLowerCase()];
   return values.join(',').toLowerCase().split(',').map((member) => member.replaceAll(/^[ \t]+|[ \t]+$/g, '')).filter((member) => member !== '');
 }
 

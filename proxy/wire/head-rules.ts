@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../../contracts/errors.ts';
 import type { Framing, HeaderList, RequestHead, ResponseFraming, ResponseHead } from '../exchange.ts';
-import { fieldValues, listMembers } from './fields.ts';
+import { isDirty } from './dirt.ts';
+import { fieldValues, isNamed, listMembers } from './fields.ts';
 import type { ParsedHead, ParsedRequest, ParsedResponse } from './llhttp.ts';
 
 /**
@@ -28,10 +29,6 @@ export interface GoodResponse {
   readonly kind: 'response';
   readonly head: ResponseHead;
 }
-
-/** Controls but HTAB, lone CR, lone LF, obs-fold (RFC 9112, sections 2.2 and 5.2; RFC 9110, section 5.5). */
-// oxlint-disable-next-line no-control-regex -- control characters are what it looks for
-const dirt = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)|(?<!\r)\n|\n[ \t]/;
 
 /**
  * Fields that a sender may not call hop-by-hop: stripping one would change framing, address, identity or meaning of the message
@@ -73,17 +70,17 @@ function special(headers: HeaderList, harmless: string | undefined): Special | s
     // Only names of these lengths are special: most fields are passed by without being lowered.
     switch (name.length) {
       case 4:
-        if (name.toLowerCase() === 'host') hosts++;
+        if (isNamed(name, 'host')) hosts++;
         break;
       case 10:
-        if (name.toLowerCase() === 'connection') (connection ??= []).push(headers[index + 1]!);
+        if (isNamed(name, 'connection')) (connection ??= []).push(headers[index + 1]!);
         break;
       case 14:
-        if (name.toLowerCase() === 'content-length') (lengths ??= []).push(headers[index + 1]!);
+        if (isNamed(name, 'content-length')) (lengths ??= []).push(headers[index + 1]!);
         else if (framingLookalike.test(name)) return `the field ${name} looks like one that frames`;
         break;
       case 17:
-        if (name.toLowerCase() === 'transfer-encoding') (encodings ??= []).push(headers[index + 1]!);
+        if (isNamed(name, 'transfer-encoding')) (encodings ??= []).push(headers[index + 1]!);
         else if (framingLookalike.test(name)) return `the field ${name} looks like one that frames`;
         break;
       default:
@@ -138,8 +135,11 @@ export function judgeRequest(parsed: ParsedRequest | string): GoodRequest | BadH
   if (parsed.major !== 1 || parsed.minor > 1) return bad('Only HTTP/1.1 and HTTP/1.0 are spoken here.', 'not_supported');
   const version = parsed.minor === 1 ? '1.1' : '1.0';
   // llhttp lets several spaces pass, and a request without a version.
-  if (!text.startsWith(`${method} ${target} HTTP/${version}\r\n`)) return bad('The request line is not method, target and version with one space between.');
-  if (dirt.test(text)) return bad('The head has control characters, lone CR or LF, or a folded line.');
+  const afterMethod = method.length + 1;
+  const line = text.startsWith(method) && text.charCodeAt(method.length) === 32 && text.startsWith(target, afterMethod)
+    && text.startsWith(version === '1.1' ? ' HTTP/1.1\r\n' : ' HTTP/1.0\r\n', afterMethod + target.length);
+  if (!line) return bad('The request line is not method, target and version with one space between.');
+  if (isDirty(text)) return bad('The head has control characters, lone CR or LF, or a folded line.');
   if (!/^[\x21\x22\x24-\x7e]+$/.test(target)) return bad('The target has a fragment or characters that must be encoded.');
 
   const fields = special(headers, undefined);
@@ -155,10 +155,10 @@ export function judgeRequest(parsed: ParsedRequest | string): GoodRequest | BadH
   let keep = keepsAlive(version, fields.options);
   for (let index = 0; index < headers.length; index += 2) {
     const name = headers[index]!;
-    if (name.length === 6 && name.toLowerCase() === 'expect') {
+    if (isNamed(name, 'expect')) {
       if (headers[index + 1]!.toLowerCase() !== '100-continue') return bad('The only expectation known here is 100-continue.');
       expects = version === '1.1' && !bodiless;
-    } else if (name.length === 16 && name.toLowerCase() === 'proxy-connection') {
+    } else if (isNamed(name, 'proxy-connection')) {
       // Not a field of any standard; clients that send it mean Connection.
       if (headers[index + 1]!.toLowerCase() === 'close') keep = false;
     }
@@ -184,7 +184,7 @@ export function judgeResponse(parsed: ParsedResponse | string, method: string): 
   if (parsed.major !== 1 || parsed.minor > 1 || status < 100 || status > 599 || !line.startsWith(start) || (line.length > start.length && line[start.length] !== ' ')) {
     return bad('The status line of the answer is not that of HTTP/1.1.');
   }
-  if (dirt.test(text)) return bad('The head of the answer has control characters, lone CR or LF, or a folded line.');
+  if (isDirty(text)) return bad('The head of the answer has control characters, lone CR or LF, or a folded line.');
   const fields = special(headers, 'transfer-encoding');
   if (typeof fields === 'string') return bad(`In the answer, ${fields}.`);
   const framing = framingOf(parsed, fields);
@@ -214,7 +214,7 @@ export function judgeTrailers(trailers: HeaderList): HeaderList | string {
   for (let index = 0; index < trailers.length; index += 2) {
     const name = trailers[index]!.toLowerCase();
     if (neverInTrailers.has(name) || framingLookalike.test(name) || name.startsWith('proxy-') || name.startsWith('sallyport-')) return `${name} can't be a trailer`;
-    if (dirt.test(trailers[index + 1]!)) return 'a trailer has control characters';
+    if (isDirty(trailers[index + 1]!)) return 'a trailer has control characters';
   }
   return trailers;
 }

@@ -1,48 +1,52 @@
 import type { HeaderList, RequestHead, ResponseHead } from '../exchange.ts';
-import { fieldValues, hopsLeft, listMembers } from './fields.ts';
+import { fieldValues, hopsLeft, isNamed, listMembers } from './fields.ts';
 
 /**
  * Heads as we send them, made from what was judged: order, case and duplicates kept; fields of one hop (RFC 9110, section 7.6.1),
  * `Proxy-*` and what `Connection` nominates left out. `head-rules.ts` has refused nominations that matter.
  */
 
-const hopByHop = new Set([
-  'connection', 'keep-alive', 'te', 'transfer-encoding', 'upgrade', 'http2-settings',
-  // Fields of a head on this hop only; each is written anew where it applies.
-  'trailer', 'expect',
-]);
-/** Lengths of the names above: other names are not lowered to be looked up. */
-const hopLengths = new Set([...hopByHop].map((name) => name.length));
-
-function nominated(headers: HeaderList): readonly string[] {
-  const options = listMembers(fieldValues(headers, 'connection'));
-  return options.filter((option) => option !== 'close' && option !== 'keep-alive');
+/** Fields of this hop only; those that still apply on the next one are written anew. A switch, as it runs for each field of each head. */
+function isHopByHop(name: string): boolean {
+  if ((name.charCodeAt(0) | 32) === 112 && name.length > 6 && name.slice(0, 6).toLowerCase() === 'proxy-') return true;
+  switch (name.length) {
+    case 2: return isNamed(name, 'te');
+    case 6: return isNamed(name, 'expect');
+    case 7: return isNamed(name, 'upgrade') || isNamed(name, 'trailer');
+    case 10: return isNamed(name, 'connection') || isNamed(name, 'keep-alive');
+    case 14: return isNamed(name, 'http2-settings');
+    case 17: return isNamed(name, 'transfer-encoding');
+    default: return false;
+  }
 }
 
-/** The value to write for each field, or undefined to leave it out. */
-function endToEnd(headers: HeaderList, write: (name: string, lower: string | undefined, value: string) => string): string {
+const none: readonly string[] = [];
+
+/** What `Connection` names beyond itself. */
+function nominated(headers: HeaderList): readonly string[] {
+  const values = fieldValues(headers, 'connection');
+  if (values.length === 0) return none;
+  const options = listMembers(values);
+  return options.length === 1 && (options[0] === 'close' || options[0] === 'keep-alive') ? none : options;
+}
+
+/** The fields that go on, as lines. `rewrite` gives another value to write, or undefined to leave the field out. */
+function endToEnd(headers: HeaderList, rewrite: ((name: string, value: string) => string | undefined) | undefined): string {
   const options = nominated(headers);
   let text = '';
   for (let index = 0; index < headers.length; index += 2) {
     const name = headers[index]!;
-    const first = name.charCodeAt(0);
-    if ((first === 80 || first === 112) && name.length > 6 && name.slice(0, 6).toLowerCase() === 'proxy-') continue;
-    let lower: string | undefined;
-    if (hopLengths.has(name.length)) {
-      lower = name.toLowerCase();
-      if (hopByHop.has(lower)) continue;
-    }
-    if (options.length > 0 && options.includes(lower ?? name.toLowerCase())) continue;
-    text += write(name, lower, headers[index + 1]!);
+    if (isHopByHop(name) || (options.length > 0 && options.includes(name.toLowerCase()))) continue;
+    const value = rewrite === undefined ? headers[index + 1] : rewrite(name, headers[index + 1]!);
+    if (value !== undefined) text += `${name}: ${value}\r\n`;
   }
   return text;
 }
 
-const plain = (name: string, _lower: string | undefined, value: string): string => `${name}: ${value}\r\n`;
-
 /** True when the sender of these fields takes trailers (`TE: trailers`). */
 export function takesTrailers(headers: HeaderList): boolean {
-  return listMembers(fieldValues(headers, 'te')).includes('trailers');
+  const values = fieldValues(headers, 'te');
+  return values.length > 0 && listMembers(values).includes('trailers');
 }
 
 function trailerField(headers: HeaderList): string {
@@ -54,14 +58,13 @@ function trailerField(headers: HeaderList): string {
 export function serialiseRequest(head: RequestHead, target: string, authority: string): string {
   let hasHost = false;
   const hops = hopsLeft(head);
-  const fields = endToEnd(head.headers, (name, _lower, value) => {
-    if (name.length === 4 && name.toLowerCase() === 'host') {
+  const fields = endToEnd(head.headers, (name, value) => {
+    if (isNamed(name, 'host')) {
       hasHost = true;
-      return `${name}: ${authority}\r\n`;
+      return authority;
     }
     // One hop less (RFC 9110, section 7.6.2); `accept/` has refused what may go no further.
-    if (hops !== undefined && name.toLowerCase() === 'max-forwards') return `${name}: ${hops - 1}\r\n`;
-    return `${name}: ${value}\r\n`;
+    return hops !== undefined && isNamed(name, 'max-forwards') ? String(hops - 1) : value;
   });
   let text = `${head.method} ${target} HTTP/1.1\r\n`;
   if (!hasHost) text += `Host: ${authority}\r\n`;
@@ -82,9 +85,7 @@ export interface ResponseShape {
 export function serialiseResponse(head: ResponseHead, shape: ResponseShape): string {
   // 1xx and 204 have no length (RFC 9110, section 8.6); one that says so all the same would desynchronise a lenient client.
   const lengthless = head.status < 200 || head.status === 204;
-  const fields = endToEnd(head.headers, lengthless
-    ? (name, lower, value) => (name.length === 14 && name.toLowerCase() === 'content-length' ? '' : plain(name, lower, value))
-    : plain);
+  const fields = endToEnd(head.headers, lengthless ? (name, value) => (isNamed(name, 'content-length') ? undefined : value) : undefined);
   let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n${fields}`;
   if (shape.chunked) text += `${shape.trailers ? trailerField(head.headers) : ''}Transfer-Encoding: chunked\r\n`;
   if (shape.close) text += 'Connection: close\r\n';
