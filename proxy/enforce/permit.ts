@@ -36,6 +36,8 @@ export interface Permit {
   readonly method: string;
   /** Origin-form target, the very bytes that were judged, query included. */
   readonly target: string;
+  /** Tunnels: bytes that are not TLS may pass, and the origin may speak first. */
+  readonly raw: boolean;
   readonly addresses: readonly PermittedAddress[];
   /** No connection is shared between runs, origins or address classes. */
   readonly pool_key: string;
@@ -69,4 +71,6 @@ export interface Outcome {
   /** For failed and cut: `upstream_*`, `client_gone`, `budget_exhausted`, `run_ended`, ... */
   readonly code: DenialCode | 'client_gone' | undefined;
   readonly meter?: SpendableMeter;
+  /** A sentence for what no answer could tell the agent. */
+  readonly detail?: string;
 }

@@ -12,6 +12,8 @@ export interface ForwardLimits {
   readonly idle_ms: number;
   /** The same for a tunnel: its inside may be quiet by design. */
   readonly tunnel_idle_ms: number;
+  /** For the ClientHello of a tunnel through which only TLS may pass, and for the rest of any ClientHello. */
+  readonly first_bytes_ms: number;
   /** After a tunnel is cut, for what was allowed to reach the other side. */
   readonly linger_ms: number;
   /** How long an upload waits for the origin's 100 before it starts without (RFC 9110, section 10.1.1). */
@@ -31,6 +33,7 @@ export const forwardLimits: ForwardLimits = {
   first_byte_ms: 60_000,
   idle_ms: 300_000,
   tunnel_idle_ms: 900_000,
+  first_bytes_ms: 10_000,
   linger_ms: 2_000,
   continue_ms: 1_000,
   interim_answers: 32,

@@ -14,16 +14,17 @@ export interface GateUser {
 export class MeteredGate {
   readonly #spending: Spending;
   readonly #meter: SpendableMeter;
-  readonly #user: GateUser;
+  /** Who has the bytes now: an exchange may become a tunnel. Set before the first offer. */
+  user: GateUser | undefined;
   #held: Buffer | undefined;
   #closed = false;
   /** Bytes that passed. */
   passed = 0;
 
-  constructor(spending: Spending, meter: SpendableMeter, user: GateUser) {
+  constructor(spending: Spending, meter: SpendableMeter, user?: GateUser) {
     this.#spending = spending;
     this.#meter = meter;
-    this.#user = user;
+    this.user = user;
   }
 
   /** Something waits for budget; offer nothing until `ready`. */
@@ -41,7 +42,7 @@ export class MeteredGate {
     const granted = this.#spending.take(this.#meter, bytes.length);
     if (granted < bytes.length) this.#held = Buffer.from(bytes.subarray(granted));
     this.passed += granted;
-    if (granted > 0) this.#user.pass(granted === bytes.length ? bytes : bytes.subarray(0, granted));
+    if (granted > 0) this.user!.pass(granted === bytes.length ? bytes : bytes.subarray(0, granted));
     if (this.#held === undefined) return true;
     void this.#wait();
     return false;
@@ -53,15 +54,15 @@ export class MeteredGate {
       if (this.#closed) return;
       if (!more) {
         this.close();
-        return this.#user.refused(this.#meter);
+        return this.user!.refused(this.#meter);
       }
       const held = this.#held;
       const granted = this.#spending.take(this.#meter, held.length);
       this.#held = granted < held.length ? held.subarray(granted) : undefined;
       this.passed += granted;
-      if (granted > 0) this.#user.pass(held.subarray(0, granted));
+      if (granted > 0) this.user!.pass(held.subarray(0, granted));
     }
-    if (!this.#closed) this.#user.ready();
+    if (!this.#closed) this.user!.ready();
   }
 
   /** Nothing passes any more, and no event comes. */

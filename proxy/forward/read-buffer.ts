@@ -1,23 +1,25 @@
-const smallBytes = 4_096;
-const largeBytes = 65_536;
+const bytes = 65_536;
+/** Of all tunnels together: a read is over, and what it read is copied, before the next one begins. */
+const common = Buffer.allocUnsafeSlow(bytes);
 
 /**
- * One tunnel's read buffer, used again as long as nobody holds it: a fresh 64 KiB for each read (Node's way) costs a sixth of the
- * throughput. Small while little comes, so that an idle tunnel costs little.
+ * Where one tunnel reads to. A fresh 64 KiB for each read (Node's way) costs a sixth of the throughput, and a buffer for each tunnel
+ * costs memory where most are idle: so a tunnel has one of its own only while its reads fill it, and else what is read is copied.
  */
 export class ReadBuffer {
-  #buffer = Buffer.allocUnsafeSlow(smallBytes);
-  #wanted = smallBytes;
+  #own: Buffer | undefined;
+  #filled = false;
 
-  /** The bytes of a read that has just filled the buffer up to `length`. */
+  /** The bytes of a read that has just come, up to `length`; the caller's until `next`. */
   read(length: number): Buffer {
-    this.#wanted = length === this.#buffer.length ? largeBytes : length <= smallBytes ? smallBytes : this.#buffer.length;
-    return this.#buffer.subarray(0, length);
+    this.#filled = length === bytes;
+    return this.#own === undefined ? Buffer.from(common.subarray(0, length)) : this.#own.subarray(0, length);
   }
 
   /** Where the next read goes. `held`: someone still needs the bytes of the last one. */
   next(held: boolean): Buffer {
-    if (held || this.#wanted !== this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(this.#wanted);
-    return this.#buffer;
+    if (!this.#filled) this.#own = undefined;
+    else if (this.#own === undefined || held) this.#own = Buffer.allocUnsafeSlow(bytes);
+    return this.#own ?? common;
   }
 }

@@ -93,6 +93,7 @@ export class EventWriter {
     const payload: OutcomePayload = {
       status: outcome.status ?? null, address: outcome.address ?? null, response_headers: redactHeaders(outcome.response_headers),
       first_byte_ms: outcome.first_byte_ms === undefined ? null : Math.round(outcome.first_byte_ms), duration_ms: Math.round(outcome.duration_ms),
+      ...(outcome.detail !== undefined && { detail: outcome.detail.toWellFormed() }),
     };
     const line = this.#line(`egress.${outcome.kind}`, subject.attribution, `"${decidedId}"`, '', quoteObject(facts), quoteObject(payload));
     if (fitsRecord(line.text)) return line;

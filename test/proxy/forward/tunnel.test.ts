@@ -1,7 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
 import test, { type ExecutionContext } from 'ava';
 import { until } from '../../helpers/wait.ts';
-import { heldBytes, startOrigin, startWireProxy, TestBudget, type Origin, type Peer, type WireProxy, type WireProxyOptions } from '../wire-world.ts';
+import { heldBytes, startOrigin, startWireProxy, TestBudget, type Origin, type Peer, type PermitFields, type WireProxy, type WireProxyOptions } from '../wire-world.ts';
+import { hello, inRecords, serverName } from '../../helpers/tls-hello.ts';
 import { Stop } from '../../../proxy/enforce/stop.ts';
 
 const opened = 'HTTP/1.1 200 Connection Established\r\n\r\n';
@@ -216,4 +219,158 @@ test.serial('small pieces to a reader that stops come unchanged, though the read
   client.socket.resume();
   await until('all bytes', () => client.bytes.length === sent, 60_000);
   t.true(client.bytes.equals(data.subarray(0, sent)));
+});
+
+/** Through this tunnel only TLS for origin.test may pass. */
+const tlsOnly = (fields: Partial<PermitFields> = {}): WireProxyOptions['permit'] => () => ({ raw: false, ...fields });
+const named = (name: string): Buffer => hello({ extensions: [serverName(name)] });
+
+test('TLS for the host of the CONNECT passes, however its hello is cut, and counts whole', async (t) => {
+  for (const cut of ['whole', 'records', 'bytes'] as const) {
+    const { client, peer, proxy } = await tunnel(t, { permit: tlsOnly() });
+    const sent = cut === 'whole' ? named('Origin.Test') : inRecords(named('Origin.Test'), [11]);
+    if (cut === 'whole') client.send(sent);
+    else for (let at = 0; at < sent.length; at += cut === 'records' ? 16 : 1) {
+      client.send(sent.subarray(at, at + (cut === 'records' ? 16 : 1)));
+      await new Promise((resolve) => { setImmediate(resolve); });
+    }
+    await until('the hello', () => peer.bytes.length === sent.length);
+    t.deepEqual(peer.bytes, sent);
+    peer.send('answer');
+    await client.hears('answer');
+    client.socket.end();
+    await peer.ends();
+    peer.socket.end();
+    t.like(await proxy.outcome(0), { kind: 'completed', bytes_out: sent.length, bytes_in: 6 });
+  }
+});
+
+test('a real client and a real server speak TLS through it', async (t) => {
+  const server = createTlsServer({ pskCallback: () => Buffer.alloc(16, 1), ciphers: 'PSK', maxVersion: 'TLSv1.2' }, (socket) => { socket.pipe(socket); });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => { server.close(); });
+  const proxy = await startWireProxy(t, { permit: tlsOnly() });
+  const { port } = server.address() as { readonly port: number };
+  const client = await proxy.connect();
+  client.send(`CONNECT origin.test:${port} HTTP/1.1\r\nHost: origin.test:${port}\r\n\r\n`);
+  await client.hears(opened);
+  client.socket.removeAllListeners('data');
+  const secure = connectTls({ socket: client.socket, servername: 'origin.test', ciphers: 'PSK', maxVersion: 'TLSv1.2', pskCallback: () => ({ psk: Buffer.alloc(16, 1), identity: 'x' }), checkServerIdentity: () => undefined });
+  await once(secure, 'secureConnect');
+  secure.write('through');
+  t.is(String((await once(secure, 'data'))[0]), 'through');
+  secure.end();
+  t.like(await proxy.outcome(0), { kind: 'completed' });
+});
+
+const alert = (code: number): Buffer => Buffer.from([21, 3, 3, 0, 2, 2, code]);
+const cuts: readonly (readonly [string, Buffer, Partial<PermitFields>, string, Buffer])[] = [
+  ['TLS for another host', named('other.test'), {}, 'core.host_mismatch', alert(112)],
+  ['TLS for another host over records', inRecords(named('other.test'), [7]), {}, 'core.host_mismatch', alert(112)],
+  ['TLS for another host under raw', named('other.test'), { raw: true }, 'core.host_mismatch', alert(112)],
+  ['TLS that can\'t be read', hello({ extensions: [serverName('origin.test'), serverName('origin.test')] }), {}, 'bad_request', alert(50)],
+  ['another protocol', Buffer.from('SSH-2.0-x\r\n'), {}, 'not_supported', Buffer.alloc(0)],
+];
+for (const [title, bytes, fields, code, answer] of cuts) {
+  test(`${title} is cut before the origin has a byte of it`, async (t) => {
+    const { client, peer, proxy } = await tunnel(t, { permit: tlsOnly(fields) });
+    client.send(bytes);
+    await client.ends();
+    t.deepEqual(client.bytes, answer);
+    await peer.ends();
+    t.is(peer.bytes.length, 0);
+    const outcome = await proxy.outcome(0);
+    t.like(outcome, { kind: 'cut', code, bytes_out: 0, bytes_in: 0 });
+    t.truthy(outcome.detail);
+  });
+}
+
+test('a server that speaks first is heard once the hello is judged, and at once under raw', async (t) => {
+  const { client, peer, proxy } = await tunnel(t, { permit: tlsOnly(), forward: { first_bytes_ms: 1000 } });
+  peer.send('220 ready\r\n');
+  await client.ends();
+  t.is(client.text, '');
+  t.like(await proxy.outcome(0), { kind: 'cut', code: 'not_supported', bytes_in: 0, first_byte_ms: undefined });
+
+  const after = await tunnel(t, { permit: tlsOnly() });
+  after.peer.send('220 ready\r\n');
+  after.client.send(named('origin.test'));
+  await after.client.hears('220 ready\r\n');
+
+  const raw = await tunnel(t, { permit: tlsOnly({ raw: true }), forward: { first_bytes_ms: 500 } });
+  raw.peer.send('220 ready\r\n');
+  await raw.client.hears('220 ready\r\n');
+  // Longer than first bytes may take elsewhere.
+  await new Promise((resolve) => { setTimeout(resolve, 1500); });
+  raw.client.send('EHLO x\r\n');
+  await raw.peer.hears('EHLO x\r\n');
+  t.is(raw.proxy.outcomes.length, 0);
+});
+
+test('a hello that does not arrive whole is cut after its time, also under raw, and one that breaks off at once', async (t) => {
+  for (const raw of [false, true]) {
+    const { client, peer, proxy } = await tunnel(t, { permit: tlsOnly({ raw }), forward: { first_bytes_ms: 1000 } });
+    client.send(named('origin.test').subarray(0, 30));
+    await client.ends();
+    t.is(peer.bytes.length, 0);
+    t.like(await proxy.outcome(0), { kind: 'cut', code: 'bad_request', bytes_out: 0 });
+  }
+  const broken = await tunnel(t, { permit: tlsOnly() });
+  broken.client.send(named('origin.test').subarray(0, 30));
+  broken.client.socket.end();
+  t.like(await broken.proxy.outcome(0), { kind: 'cut', code: 'bad_request', bytes_out: 0 });
+  const silent = await tunnel(t, { permit: tlsOnly() });
+  silent.client.socket.end();
+  t.like(await silent.proxy.outcome(0), { kind: 'failed', code: 'client_gone', bytes_out: 0 });
+});
+
+test('the held hello is cut to the byte as well', async (t) => {
+  const sent = named('origin.test');
+  const { client, peer, proxy } = await tunnel(t, { permit: tlsOnly({ spending: new TestBudget({ bytes_out: sent.length - 5 }) }) });
+  client.send(sent.subarray(0, 20));
+  client.send(sent.subarray(20));
+  await peer.ends();
+  t.deepEqual(peer.bytes, sent.subarray(0, -5));
+  t.like(await proxy.outcome(0), { kind: 'cut', code: 'budget_exhausted', bytes_out: sent.length - 5 });
+});
+
+test('a stop cuts a tunnel that waits for its hello', async (t) => {
+  const stop = new Stop();
+  const { client, peer, proxy } = await tunnel(t, { permit: tlsOnly({ stop }) });
+  client.send(named('origin.test').subarray(0, 20));
+  await until('the hello at the proxy', () => client.socket.bytesWritten > 20);
+  stop.stop({ code: 'run_ended', detail: 'Cancelled.' });
+  await client.ends();
+  await peer.ends();
+  t.is(peer.bytes.length, 0);
+  t.like(await proxy.outcome(0), { kind: 'cut', code: 'run_ended' });
+});
+
+test.serial('50 MB both ways at once come unchanged, in little memory', async (t) => {
+  const { client, peer, proxy } = await tunnel(t, { permit: tlsOnly({ raw: true }) });
+  const data = randomBytes(1024 * 1024);
+  const rounds = 50;
+  const sums = [client, peer].map(({ socket }) => {
+    const sum = createHash('sha256');
+    socket.removeAllListeners('data');
+    socket.on('data', (bytes: Buffer) => { sum.update(bytes); });
+    return sum;
+  });
+  const before = heldBytes();
+  let most = 0;
+  const pour = async ({ socket }: Peer): Promise<void> => {
+    for (let round = 0; round < rounds; round++) {
+      if (!socket.write(data)) await once(socket, 'drain');
+      if (round % 10 === 5) most = Math.max(most, heldBytes() - before);
+    }
+    socket.end();
+  };
+  await Promise.all([pour(client), pour(peer)]);
+  t.like(await proxy.outcome(0), { kind: 'completed', bytes_out: data.length * rounds, bytes_in: data.length * rounds });
+  const expected = createHash('sha256');
+  for (let round = 0; round < rounds; round++) expected.update(data);
+  const digest = expected.digest('hex');
+  t.deepEqual(sums.map((sum) => sum.digest('hex')), [digest, digest]);
+  t.true(most < 8 * 1024 * 1024, `${most} bytes`);
 });
