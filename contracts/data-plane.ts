@@ -29,6 +29,12 @@ export interface RunSnapshot {
   readonly limits: Amounts;
 }
 
+/**
+ * The number of each meter's recall, counted by run and meter. A proxy answers each once, with an `allowance.recalled` in its journal
+ * that names the number and gives back what it held idle: the journal settles it exactly once, whatever is lost, repeated or crashes.
+ */
+export type Recalls = Spent;
+
 /** Lines of `GET /data-plane/stream` (NDJSON). After `hello` come all live runs, then `synced`, then changes as they happen. */
 export type StreamMessage =
   | { readonly type: 'hello'; readonly protocol: number; readonly incarnation: string; readonly snapshot_max_age_ms: number; readonly revision: string }
@@ -36,6 +42,7 @@ export type StreamMessage =
   | { readonly type: 'synced'; readonly version: number }
   | { readonly type: 'bundle'; readonly version: number; readonly revision: string }
   | { readonly type: 'sealed'; readonly journal_id: string; readonly through: number }
+  | { readonly type: 'recall'; readonly run_id: string; readonly recalls: Recalls }
   | { readonly type: 'heartbeat'; readonly at: number };
 
 /** `POST /data-plane/acknowledgements`: this proxy has applied everything up to `version`. */
@@ -56,6 +63,7 @@ export const drawSchema = z.strictObject({
   run_id: z.string().min(1).max(100),
   epoch: z.int().min(0),
   wanted: spentSchema,
+  waiting: spentSchema.optional(),
 });
 export interface Draw {
   readonly draw_id: string;
@@ -63,17 +71,23 @@ export interface Draw {
   readonly run_id: string;
   readonly epoch: number;
   readonly wanted: Spent;
+  /** The part of `wanted` that somebody waits for. Only for these units are others asked to give back what they hold idle. */
+  readonly waiting?: Spent | undefined;
 }
-/** `granted[m]` is 0 or less than wanted when the budget cannot give more: the meter is then in `exhausted`. */
+/**
+ * `granted[m]` is 0 or less than wanted when the budget cannot give more: the meter is then in `exhausted`, or, while others are
+ * asked for what those who wait are short of, in `recalling`: draw again soon.
+ */
 export interface DrawAnswer {
   readonly granted: Spent;
   readonly exhausted: readonly SpendableMeter[];
+  readonly recalling?: readonly SpendableMeter[] | undefined;
   readonly balances: Balances;
 }
 
 /** Facts by which the ledger moves; see `eventTypes`. */
 export const spentFactsSchema = z.object({ spent: spentSchema });
-export const returnedFactsSchema = z.object({ returned: spentSchema });
+export const returnedFactsSchema = z.object({ returned: spentSchema, recalls: spentSchema.optional() });
 
 /**
  * `POST /data-plane/events`: one closed journal segment, byte for byte as on disk (contracts/journal.ts), gzip allowed.

@@ -93,6 +93,11 @@ export async function startWorker(configuration: Configuration, { clock, resolve
       run_id, journal_id: journal.journal_id, clock,
       draw: (draw) => client.post<DrawAnswer>('/data-plane/allowances', draw),
       late: (returned) => journal.note(events.returned({ run_id, session_id }, returned).text),
+      async recalled(returned, recalls) {
+        await journal.append(events.recalled({ run_id, session_id }, returned, recalls).text);
+        // Somebody waits for it at another worker. A disk that refuses now is tried again by the journal itself.
+        journal.closeSegment().catch(() => undefined);
+      },
     }, epoch),
     onLive: (run) => synchroniser.awaits(listeners.open(run)),
     onEnded: (run) => {
@@ -178,7 +183,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
   }
   const stream = new PushStream({
     clock,
-    open: (signal) => client.open(`/data-plane/stream?proxy_id=${proxy_id}`, signal),
+    open: (signal) => client.open(`/data-plane/stream?proxy_id=${proxy_id}&journal_id=${journal.journal_id}`, signal),
     onMessage: (message) => synchroniser.handle(message),
     onDown: (problem) => signals.stream.publish({ problem }),
   });

@@ -1,4 +1,4 @@
-import { spendableMeters, type Amounts, type Balances } from '../../contracts/budget.ts';
+import { spendableMeters, type Amounts, type Balances, type SpendableMeter } from '../../contracts/budget.ts';
 import type { Draw, DrawAnswer } from '../../contracts/data-plane.ts';
 import type { Kysely } from 'kysely';
 import type { Change } from '../change.ts';
@@ -6,9 +6,11 @@ import { isConflict } from '../database/failures.ts';
 import type { Tables } from '../database/tables.ts';
 import { makeChange } from '../change.ts';
 import type { Services } from '../services.ts';
+import { judgeShortage } from './recall-rules.ts';
 import { balanceRowsOf, recover, settle, sliceCaps, thresholdsReached, toBalances, type Movement } from './rules.ts';
 import {
-  applySettlements, findDraw, hasOutstanding, insertBalances, insertDraw, insertLedger, lockAllowances, lockBalances, reserve, selectAllowances, selectBalances,
+  applySettlements, findDraw, hasOutstanding, insertBalances, insertDraw, insertLedger, insertRecall, lockAllowances, lockBalances, reserve, selectAllowances,
+  selectBalances, selectHolders, selectOpenRecalls, type OpenRecall,
 } from './store.ts';
 
 /** Opens the books of a new run. */
@@ -26,13 +28,18 @@ export async function balancesOf(database: Kysely<Tables>, run_ids: readonly str
 
 export { hasOutstanding };
 
-/**
- * Draws an allowance; the same `draw_id` gets the same answer again. `mayDraw` says, in the draw's own transaction, whether the run and
- * the journal may have anything at all.
- */
-export async function drawAllowance(services: Services, draw: Draw, mayDraw: (change: Change) => Promise<boolean>): Promise<DrawAnswer> {
+/** What a draw has to ask of other slices, in its own transaction. */
+export interface DrawSurroundings {
+  /** Whether the run and the journal may have anything at all. */
+  mayDraw(change: Change): Promise<boolean>;
+  /** Which of these journals belong to a worker that is connected. */
+  connected(change: Change, journal_ids: readonly string[]): Promise<ReadonlySet<string>>;
+}
+
+/** Draws an allowance; the same `draw_id` gets the same answer again. */
+export async function drawAllowance(services: Services, draw: Draw, surroundings: DrawSurroundings): Promise<DrawAnswer> {
   try {
-    return await makeChange(services, (change) => drawInChange(change, draw, mayDraw));
+    return await makeChange(services, (change) => drawInChange(change, draw, surroundings));
   } catch (error) {
     // Sent again after a lost answer, perhaps while the first is still at work: that one counts, and this one is undone.
     const answer = isConflict(error, 'draws_pkey') ? await findDraw(services.database.kysely, draw.draw_id) : undefined;
@@ -41,21 +48,54 @@ export async function drawAllowance(services: Services, draw: Draw, mayDraw: (ch
   }
 }
 
-async function drawInChange(change: Change, draw: Draw, mayDraw: (change: Change) => Promise<boolean>): Promise<DrawAnswer> {
-  const { draw_id, journal_id, run_id } = draw;
+async function drawInChange(change: Change, draw: Draw, surroundings: DrawSurroundings): Promise<DrawAnswer> {
+  const { draw_id, journal_id, run_id, wanted, waiting = {} } = draw;
   const wants = spendableMeters.flatMap((meter) => {
-    const wanted = draw.wanted[meter] ?? 0;
-    return wanted === 0 ? [] : [{ meter, wanted, cap: sliceCaps[meter] }];
+    const units = wanted[meter] ?? 0;
+    return units === 0 ? [] : [{ meter, wanted: units, cap: sliceCaps[meter] }];
   });
-  const grants = wants.length > 0 && await mayDraw(change) ? await reserve(change.trx, run_id, wants) : [];
+  const may = wants.length > 0 && await surroundings.mayDraw(change);
+  const grants = may ? await reserve(change.trx, run_id, wants) : [];
   const granted = Object.fromEntries(wants.map(({ meter }) => [meter, grants.find((grant) => grant.meter === meter)?.units ?? 0]));
+  const recalling: SpendableMeter[] = [];
+  for (const { meter, wanted: units } of may ? wants : []) {
+    // No more than was asked for: whoever says that more is waited for asks again.
+    const short = (granted[meter] ?? 0) < Math.min(units, waiting[meter] ?? 0);
+    if (short && await recall(change, draw, meter, granted[meter] ?? 0, surroundings)) recalling.push(meter);
+  }
   const answer: DrawAnswer = {
     granted,
-    exhausted: wants.filter(({ meter, wanted }) => (granted[meter] ?? 0) < wanted).map(({ meter }) => meter),
+    exhausted: wants.filter(({ meter, wanted: units }) => (granted[meter] ?? 0) < units && !recalling.includes(meter)).map(({ meter }) => meter),
+    ...recalling.length > 0 && { recalling },
     balances: toBalances(await selectBalances(change.trx, [run_id])),
   };
   await insertDraw(change.trx, { draw_id, journal_id, run_id, at: change.at }, answer, grants);
   return answer;
+}
+
+/** Asks the other journals for what they hold idle, or finds that they have been asked. Gives whether something may come of it. */
+async function recall(change: Change, { journal_id, run_id }: Draw, meter: SpendableMeter, granted: number, { connected }: DrawSurroundings): Promise<boolean> {
+  const { last, holders } = await selectHolders(change.trx, run_id, meter);
+  const others = holders.filter((holder) => holder.journal_id !== journal_id && holder.outstanding > 0);
+  if (others.length === 0) return false;
+  const present = await connected(change, others.map((holder) => holder.journal_id));
+  const drawn = holders.reduce((sum, holder) => sum + holder.drawn, granted);
+  const verdict = judgeShortage(last, drawn, others.map(({ recall: asked, answered, recalled_at, ...holder }) => ({
+    ...holder, asked: asked > answered, asked_at: recalled_at, connected: present.has(holder.journal_id),
+  })), change.at);
+  if (verdict.kind === 'ask') {
+    await insertRecall(change.trx, run_id, meter, { recall: last.recall + 1, at: change.at, drawn }, verdict.journals);
+    change.signal('runs');
+  }
+  return verdict.kind !== 'exhausted';
+}
+
+/** Of one replica's streams: more are told as soon as some are answered. */
+const openRecallsMax = 1_000;
+
+/** What the workers of these journals are still to answer. */
+export async function openRecalls(database: Kysely<Tables>, journal_ids: readonly string[]): Promise<readonly OpenRecall[]> {
+  return await selectOpenRecalls(database, journal_ids, openRecallsMax);
 }
 
 /** Settles what a segment says was spent and given back. `reference` names the segment. */

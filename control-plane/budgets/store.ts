@@ -3,6 +3,7 @@ import type { SpendableMeter } from '../../contracts/budget.ts';
 import type { DrawAnswer } from '../../contracts/data-plane.ts';
 import { toJson } from '../database/codec.ts';
 import type { Tables } from '../database/tables.ts';
+import type { LastRecall } from './recall-rules.ts';
 import { sliceDivisor, type Allowance, type BalanceRow, type Settlement } from './rules.ts';
 
 type Trx = Transaction<Tables>;
@@ -132,8 +133,9 @@ function allowancesOf(trx: Trx, journal_id: string) {
 export async function applySettlements(trx: Trx, journal_id: string, settlements: readonly Settlement[]): Promise<readonly BalanceRow[]> {
   const rows = toJson(settlements);
   await sql`
-    update allowances a set settled = a.settled + m.covered, returned = a.returned + m.released
-    from jsonb_to_recordset(${rows}::jsonb) as m(run_id text, meter text, covered int8, released int8)
+    update allowances a set settled = a.settled + m.covered, returned = a.returned + m.released,
+      answered = greatest(a.answered, least(m.answered, a.recall))
+    from jsonb_to_recordset(${rows}::jsonb) as m(run_id text, meter text, covered int8, released int8, answered int8)
     where a.journal_id = ${journal_id} and a.run_id = m.run_id and a.meter = m.meter`.execute(trx);
   const moved = await sql<BalanceRow>`
     update balances b set used = b.used + m.spent, reserved = b.reserved - m.covered - m.released
@@ -148,4 +150,45 @@ export async function hasOutstanding(database: Kysely<Tables>, run_id: string): 
   const row = await database.selectFrom('allowances').select('journal_id')
     .where('run_id', '=', run_id).where(sql<boolean>`drawn > settled + returned`).limit(1).executeTakeFirst();
   return row !== undefined;
+}
+
+export interface HolderRow {
+  readonly journal_id: string;
+  readonly drawn: number;
+  readonly outstanding: number;
+  readonly recall: number;
+  readonly recalled_at: number;
+  readonly answered: number;
+}
+
+/** The last recall of the meter, and what each journal has drawn. The caller has locked the balance, so nothing moves. */
+export async function selectHolders(trx: Trx, run_id: string, meter: SpendableMeter): Promise<{ readonly last: LastRecall; readonly holders: readonly HolderRow[] }> {
+  const last = await trx.selectFrom('balances').select(['recall', 'recalled_at as at', 'recalled_drawn as drawn'])
+    .where('run_id', '=', run_id).where('meter', '=', meter).executeTakeFirstOrThrow();
+  const holders = await trx.selectFrom('allowances')
+    .select(['journal_id', 'drawn', sql<number>`drawn - settled - returned`.as('outstanding'), 'recall', 'recalled_at', 'answered'])
+    .where('run_id', '=', run_id).where('meter', '=', meter).execute();
+  return { last, holders };
+}
+
+/** Begins the next recall of the meter: asks these journals. */
+export async function insertRecall(trx: Trx, run_id: string, meter: SpendableMeter, { recall, at, drawn }: LastRecall, journal_ids: readonly string[]): Promise<void> {
+  await trx.updateTable('balances').set({ recall, recalled_at: at, recalled_drawn: drawn }).where('run_id', '=', run_id).where('meter', '=', meter).execute();
+  await trx.updateTable('allowances').set({ recall, recalled_at: at })
+    .where('run_id', '=', run_id).where('meter', '=', meter).where('journal_id', 'in', journal_ids).execute();
+}
+
+export interface OpenRecall {
+  readonly journal_id: string;
+  readonly run_id: string;
+  readonly meter: SpendableMeter;
+  readonly recall: number;
+}
+
+/** What these journals have been asked back and have not answered; nothing of which they hold nothing any more. */
+export async function selectOpenRecalls(database: Kysely<Tables>, journal_ids: readonly string[], limit: number): Promise<readonly OpenRecall[]> {
+  if (journal_ids.length === 0) return [];
+  return await database.selectFrom('allowances').select(['journal_id', 'run_id', 'meter', 'recall'])
+    .where('journal_id', 'in', journal_ids).where(sql<boolean>`recall > answered`).where(sql<boolean>`drawn > settled + returned`)
+    .orderBy('recalled_at', 'desc').limit(limit).execute();
 }

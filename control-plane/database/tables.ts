@@ -69,6 +69,10 @@ export interface BalancesTable {
   limit_units: number | null;
   used: Generated<number>;
   reserved: Generated<number>;
+  /** Number, instant and `drawn` of all journals together at the last recall. */
+  recall: Generated<number>;
+  recalled_at: Generated<number>;
+  recalled_drawn: Generated<number>;
 }
 
 export interface LedgerTable {
@@ -98,6 +102,10 @@ export interface AllowancesTable {
   drawn: number;
   settled: Generated<number>;
   returned: Generated<number>;
+  /** The last recall that was asked of this journal, when, and the last that it has answered. */
+  recall: Generated<number>;
+  recalled_at: Generated<number>;
+  answered: Generated<number>;
 }
 
 export interface BundlesTable {
@@ -193,6 +201,8 @@ export interface ProxiesTable {
   connected_until: number;
   acknowledged_version: number;
   revision: string;
+  /** What its present worker draws for. */
+  journal_id: string | null;
 }
 
 export interface MigrationsTable {

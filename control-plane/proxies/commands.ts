@@ -7,7 +7,7 @@ import { mayDraw } from '../runs/commands.ts';
 import type { Services } from '../services.ts';
 import type { Kysely } from 'kysely';
 import type { Tables } from '../database/tables.ts';
-import { countAcknowledged, selectProxies, selectState, setAcknowledged, setRevision, type ProxyRow } from './store.ts';
+import { countAcknowledged, selectConnectedJournals, selectProxies, selectState, setAcknowledged, setRevision, type ProxyRow } from './store.ts';
 import { nextVersion } from './versions.ts';
 
 /** Throws `not_found` for a proxy that has no stream. */
@@ -44,8 +44,10 @@ export async function awaitAcknowledged(services: Services, version: number, for
 
 /** A refused draw is an answer, not an error: a run that is over, another epoch, or a journal that was closed gets nothing. */
 export async function draw(services: Services, request: Draw): Promise<DrawAnswer> {
-  return await drawAllowance(services, request, async (change) =>
-    await mayDraw(change, request.run_id, request.epoch) && await mayDrawFor(change, request.journal_id));
+  return await drawAllowance(services, request, {
+    mayDraw: async (change) => await mayDraw(change, request.run_id, request.epoch) && await mayDrawFor(change, request.journal_id),
+    connected: async (change, journal_ids) => new Set(await selectConnectedJournals(change.trx, journal_ids, change.at)),
+  });
 }
 
 /** The policy that proxies are to have; `undefined` before the first. */

@@ -1,13 +1,14 @@
 import { heartbeatMs } from '../../contracts/data-plane.ts';
 import { toSallyportError } from '../../contracts/errors.ts';
 import { incarnationOf, sealedJournals, sealedSize } from '../audit/commands.ts';
+import { openRecalls } from '../budgets/commands.ts';
 import { makeChange } from '../change.ts';
 import type { Context } from '../http/context.ts';
 import type { Stream } from '../http/streams.ts';
 import { startLoop, type Loop } from '../loop.ts';
 import { liveSnapshots, snapshotsAfter } from '../runs/commands.ts';
 import type { Services } from '../services.ts';
-import { line, snapshotLines } from './rules.ts';
+import { keyOf, line, recallLines, snapshotLines } from './rules.ts';
 import { selectState, setConnectedUntil, upsertProxy } from './store.ts';
 
 /** What may wait for a slow proxy beyond its first snapshot; then it is cut off, connects again and gets a new snapshot. */
@@ -22,8 +23,11 @@ interface Attached {
   readonly stream: Stream;
   readonly proxy_id: string;
   readonly connection_id: string;
+  readonly journal_id: string | undefined;
   /** What it has been told. */
   revision: string;
+  /** Recalls among those that are open. */
+  recalls: ReadonlySet<string>;
 }
 
 /**
@@ -53,16 +57,16 @@ export class Hub {
   }
 
   /** Answers with the stream, beginning with a snapshot of all that is live. */
-  async attach(ctx: Context, proxy_id: string): Promise<void> {
+  async attach(ctx: Context, proxy_id: string, journal_id: string | undefined): Promise<void> {
     await this.#inOrder(async () => {
       await this.#push();
       const snapshot = await this.#snapshot();
       const text = snapshotLines(snapshot);
       const connection_id = this.#services.random(16).toString('hex');
-      await makeChange(this.#services, (change) => upsertProxy(change.trx, { proxy_id, connection_id, at: change.at, connected_until: change.at + connectionMs }));
+      await makeChange(this.#services, (change) => upsertProxy(change.trx, { proxy_id, connection_id, at: change.at, connected_until: change.at + connectionMs, journal_id }));
       const stream = this.#services.streams.open(ctx.res, 'application/x-ndjson', text.length * 3 + maxWaitingBytes);
       ctx.respond = false;
-      const attached: Attached = { stream, proxy_id, connection_id, revision: snapshot.revision };
+      const attached: Attached = { stream, proxy_id, connection_id, journal_id, revision: snapshot.revision, recalls: new Set() };
       if (this.#attached.size === 0) {
         this.#version = snapshot.version;
         this.#sealedSize = snapshot.sealedSize;
@@ -70,6 +74,7 @@ export class Hub {
       this.#attached.add(attached);
       stream.closed.addEventListener('abort', () => { this.#detach(attached); }, { once: true });
       stream.write(text);
+      await this.#pushRecalls();
     });
   }
 
@@ -106,7 +111,20 @@ export class Hub {
       this.#version = runs.at(-1)?.version ?? this.#version;
       if (runs.length < batch) break;
     }
+    await this.#pushRecalls();
     await this.#pushSealed();
+  }
+
+  /** Those that are open, once on each stream: whoever comes back is told again of what it has not answered. */
+  async #pushRecalls(): Promise<void> {
+    const journals = [...this.#attached].flatMap(({ journal_id }) => journal_id ?? []);
+    const open = await openRecalls(this.#services.database.kysely, journals);
+    for (const attached of this.#attached) {
+      const asked = open.filter(({ journal_id }) => journal_id === attached.journal_id);
+      const text = recallLines(asked, attached.recalls);
+      attached.recalls = new Set(asked.map(keyOf));
+      if (text !== '') attached.stream.write(text);
+    }
   }
 
   async #pushSealed(): Promise<void> {

@@ -15,6 +15,7 @@ import type { Hub } from './hub.ts';
 
 const streamQuery = z.strictObject({
   proxy_id: idSchema,
+  journal_id: idSchema.optional(),
   protocol: z.string().regex(/^[0-9]{1,4}$/).default(String(dataPlaneVersion)),
 });
 const noQuery = z.strictObject({});
@@ -24,11 +25,11 @@ export function proxiesRoutes(services: Services, hub: Hub): Router<State> {
 
   router.get('/data-plane/stream', async (ctx) => {
     allow(ctx, 'proxy');
-    const { proxy_id, protocol } = validatedQuery(streamQuery, ctx);
+    const { proxy_id, journal_id, protocol } = validatedQuery(streamQuery, ctx);
     if (Number(protocol) !== dataPlaneVersion) {
       throw new SallyportError('not_supported', `This control plane speaks version ${dataPlaneVersion} of the data-plane protocol, the proxy ${protocol}.`);
     }
-    await hub.attach(ctx, proxy_id);
+    await hub.attach(ctx, proxy_id, journal_id);
   });
 
   router.post('/data-plane/acknowledgements', async (ctx) => {

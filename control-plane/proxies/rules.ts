@@ -1,4 +1,5 @@
-import { dataPlaneVersion, snapshotMaxAgeMs, type StreamMessage } from '../../contracts/data-plane.ts';
+import type { SpendableMeter } from '../../contracts/budget.ts';
+import { dataPlaneVersion, snapshotMaxAgeMs, type Recalls, type StreamMessage } from '../../contracts/data-plane.ts';
 import type { Versioned } from '../runs/commands.ts';
 
 /** A line of the stream, as NDJSON has it. */
@@ -28,4 +29,25 @@ export function snapshotLines({ incarnation, revision, runs, version, sealed }: 
     line({ type: 'synced', version }),
     ...sealed.map((journal) => line({ type: 'sealed', ...journal })),
   ].join('');
+}
+
+/** A recall that a worker has not answered yet. */
+export interface Asked {
+  readonly run_id: string;
+  readonly meter: SpendableMeter;
+  readonly recall: number;
+}
+
+/** One line for each run; those that were told before are left out. */
+export function recallLines(asked: readonly Asked[], told: ReadonlySet<string>): string {
+  const runs = new Map<string, Recalls>();
+  for (const one of asked) {
+    if (!told.has(keyOf(one))) runs.set(one.run_id, { ...runs.get(one.run_id), [one.meter]: one.recall });
+  }
+  return [...runs].map(([run_id, recalls]) => line({ type: 'recall', run_id, recalls })).join('');
+}
+
+/** Names one recall among those of a worker. */
+export function keyOf({ run_id, meter, recall }: Asked): string {
+  return `${run_id} ${meter} ${recall}`;
 }

@@ -30,14 +30,16 @@ export interface Connection {
   readonly connection_id: string;
   readonly at: number;
   readonly connected_until: number;
+  /** What its worker draws for; one of an older version does not say, and nothing is recalled from it. */
+  readonly journal_id: string | undefined;
 }
 
-export async function upsertProxy(trx: Trx, { proxy_id, connection_id, at, connected_until }: Connection): Promise<void> {
-  const row = { connection_id, connected_at: at, connected_until, acknowledged_version: -1, revision: '' };
+export async function upsertProxy(trx: Trx, { proxy_id, connection_id, at, connected_until, journal_id }: Connection): Promise<void> {
+  const row = { connection_id, connected_at: at, connected_until, acknowledged_version: -1, revision: '', journal_id: journal_id ?? null };
   await trx.insertInto('proxies').values({ proxy_id, ...row }).onConflict((conflict) => conflict.column('proxy_id').doUpdateSet(row)).execute();
 }
 
-export async function setConnectedUntil(trx: Trx, connection: Omit<Connection, 'at'>): Promise<void> {
+export async function setConnectedUntil(trx: Trx, connection: Omit<Connection, 'at' | 'journal_id'>): Promise<void> {
   await trx.updateTable('proxies').set({ connected_until: connection.connected_until })
     .where('proxy_id', '=', connection.proxy_id).where('connection_id', '=', connection.connection_id).execute();
 }
@@ -56,6 +58,13 @@ export async function countAcknowledged(database: Kysely<Tables>, version: numbe
       eb.fn.countAll<number>().as('connected'),
       eb.fn.countAll<number>().filterWhere('acknowledged_version', '>=', version).as('acknowledged'),
     ]).executeTakeFirstOrThrow();
+}
+
+/** Those of the journals whose worker has a stream open at some replica. */
+export async function selectConnectedJournals(trx: Trx, journal_ids: readonly string[], now: number): Promise<readonly string[]> {
+  const rows = await trx.selectFrom('proxies').select('journal_id')
+    .where('connected_until', '>', now).where('journal_id', 'in', journal_ids).execute();
+  return rows.flatMap(({ journal_id }) => journal_id ?? []);
 }
 
 export interface ProxyRow {

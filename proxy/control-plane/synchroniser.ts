@@ -97,6 +97,9 @@ export class Synchroniser {
       case 'sealed':
         this.#options.sealed(message.journal_id, message.through).catch((error: unknown) => signals.fault.publish({ where: 'sealed segments', error: toSallyportError(error) }));
         break;
+      case 'recall':
+        runs.get(message.run_id)?.spending.recall(message.recalls);
+        break;
       case 'heartbeat':
         break;
     }

@@ -6,6 +6,7 @@ import type { StreamMessage } from '../../contracts/data-plane.ts';
 import { SallyportError, type Problem } from '../../contracts/errors.ts';
 import type { Configuration } from '../../control-plane/config.ts';
 import { startControlPlane, type ControlPlane } from '../../control-plane/control-plane.ts';
+import type { Bundle } from '../../control-plane/policies/commands.ts';
 import { makeTemplate } from '../../control-plane/database/make-template.ts';
 import type { Lifetime } from '../helpers/lifetime.ts';
 import { temporaryFolder } from '../helpers/temporary.ts';
@@ -41,6 +42,8 @@ export interface Options {
   readonly databaseUrl?: string;
   readonly clock?: Clock;
   readonly configuration?: Partial<Configuration>;
+  /** For proxies that are real; to the control plane alone a bundle is bytes with a name. */
+  readonly bundle?: Bundle;
 }
 
 /** A whole control plane, in this process, on the real database that the options name (PGlite unless there is a URL). */
@@ -59,8 +62,7 @@ export async function startTestControlPlane(lifetime: Lifetime, options: Options
   const controlPlane = await startControlPlane(configuration, {
     clock: options.clock ?? systemClock,
     onFault: (error) => { faults.push(error); },
-    // To the control plane a bundle is bytes with a name.
-    loadBundle: async () => await Promise.resolve({ revision, body: Buffer.from('{"bundle":true}') }),
+    loadBundle: async () => await Promise.resolve(options.bundle ?? { revision, body: Buffer.from('{"bundle":true}') }),
   });
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => stopped ??= controlPlane.stop();

@@ -1,5 +1,6 @@
 import type { Migration } from '../migrate.ts';
 import { spine } from './0001-spine.ts';
+import { recalls } from './0002-recalls.ts';
 
 /** In order. One that was ever released does not change. */
-export const migrations: readonly Migration[] = [spine];
+export const migrations: readonly Migration[] = [spine, recalls];
