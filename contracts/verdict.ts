@@ -1,0 +1,82 @@
+import type { Decision, Reason } from './decision.ts';
+import type { ErrorCode } from './errors.ts';
+import { formatAuthority } from './host.ts';
+
+/** What was judged, as far as the words for it go. */
+export interface Judged {
+  readonly act: 'connect' | 'request';
+  readonly host: string;
+  readonly port: number;
+  readonly method: string;
+  /** Canonical, without query; undefined for a tunnel. */
+  readonly path: string | undefined;
+}
+
+/** What a decision against an act is called, in the proxy's refusal and in the answer of `GET /chat/why` alike. */
+export interface Verdict {
+  readonly effect: Exclude<Decision['effect'], 'allow'>;
+  readonly code: Extract<ErrorCode, 'policy_denied' | 'approval_required'> | `core.${string}`;
+  readonly detail: string;
+  /** Empty where the catalogue's own next step of the code says it. */
+  readonly next_steps: readonly string[];
+}
+
+/** Of several rules of `core` that deny, the first of these names the refusal. */
+const coreOrder: readonly string[] = ['core.metadata_address', 'core.self_address', 'core.host_mismatch', 'core.non_public_address'];
+const defaultDeny = 'core.default_deny';
+
+/** `address` is what was judged where it is about one. */
+export function verdictOf(decision: Decision, judged: Judged, address?: string): Verdict {
+  const { reasons } = decision;
+  if (decision.effect === 'require_approval') {
+    const asking = reasons.find(({ effect, visible_to_agent }) => effect === 'require_approval' && visible_to_agent);
+    return { effect: 'require_approval', code: 'approval_required', detail: sentence(asking), next_steps: [] };
+  }
+  const denying = reasons.filter(({ effect }) => effect === 'deny');
+  const core = denying.filter(({ pack, rule }) => pack === 'core' && rule !== defaultDeny).sort((a, b) => rank(a) - rank(b))[0];
+  if (core !== undefined) return { effect: 'deny', code: core.rule as `core.${string}`, detail: sentence(core), next_steps: stepsFor(core.rule, address) };
+  return {
+    effect: 'deny', code: 'policy_denied',
+    detail: denying.length === 0 ? 'Nothing allows this.' : sentence(denying.find(({ visible_to_agent }) => visible_to_agent)),
+    next_steps: decision.default ? [`Ask the operator to allow it: ${allowFlag(judged)}. Another route will be refused as well.`] : [],
+  };
+}
+
+/** The option that would allow exactly this. */
+export function allowFlag({ act, host, port, method }: Judged): string {
+  return `--allow ${formatAuthority(host, port)}:${act === 'request' ? method : 'TUNNEL'}`;
+}
+
+/** Longer paths are left out of a link. */
+const longestPath = 200;
+
+/** The address of an act, without its query: values there may be secrets. */
+export function addressOf({ act, host, port, path }: Judged): string {
+  const scheme = act === 'connect' ? 'https' : 'http';
+  return `${scheme}://${formatAuthority(host, port, act === 'connect' ? 443 : 80)}${path === undefined || path.length > longestPath ? '/' : path}`;
+}
+
+/** Where an agent hears what would be allowed instead. */
+export function whyStep(judged: Judged): string {
+  const method = judged.act === 'connect' || judged.method === 'GET' ? '' : `&method=${encodeURIComponent(judged.method)}`;
+  return `Ask http://sallyport.internal/chat/why?url=${encodeURIComponent(addressOf(judged).toWellFormed())}${method} for what would be allowed.`;
+}
+
+function stepsFor(rule: string, address: string | undefined): readonly string[] {
+  switch (rule) {
+    case 'core.non_public_address': return [`Ask the operator to allow its range${address === undefined ? '' : `: --allow-address ${address}`}.`];
+    case 'core.host_mismatch': return ['Name the same host and port in the target and in the Host field.'];
+    default: return ['Nothing can allow this; leave it.'];
+  }
+}
+
+function rank({ rule }: Reason): number {
+  const index = coreOrder.indexOf(rule);
+  return index === -1 ? coreOrder.length : index;
+}
+
+function sentence(reason: Reason | undefined): string {
+  if (reason === undefined || reason.message === '') return 'Policy denies this.';
+  const { message } = reason;
+  return `${message[0]!.toUpperCase()}${message.slice(1)}${/[.!?]$/.test(message) ? '' : '.'}`;
+}
