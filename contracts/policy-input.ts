@@ -10,7 +10,7 @@ export type Act = 'connect' | 'request' | 'dial' | 'response' | 'capability' | '
 export type Purpose = 'agent' | 'http_fetch' | 'resource' | 'skill' | 'connector' | 'delivery' | 'model';
 
 /** An entry of the run's own list whose host matches the destination. */
-export type MatchedAllow = Omit<AllowEntry, 'host'>;
+export type MatchedAllow = AllowEntry;
 
 export interface GrantInput {
   readonly id: string;
@@ -158,7 +158,7 @@ export function matchAllow(host: string, isIpLiteral: boolean, allow: readonly A
     const rank = (entry: AllowEntry): number => (entry.host.startsWith('*.') ? entry.host.length : Number.MAX_SAFE_INTEGER);
     matching.sort((a, b) => rank(b) - rank(a));
   }
-  return matching.slice(0, policyInputLimits.allow).map(({ id, ports, methods, path_prefix }) => ({ id, ports, methods, path_prefix }));
+  return matching.slice(0, policyInputLimits.allow).map(({ id, host: named, ports, methods, path_prefix }) => ({ id, host: named, ports, methods, path_prefix }));
 }
 
 function tooMuch(what: string, bound: number): SallyportError {

@@ -12,6 +12,10 @@ profile := everyday.profiles[_names[0]] if count(_names) > 0
 
 else := null
 
+# METADATA
+# description: Whether packs/default/data.json names this very host, not only a suffix above it.
+has_own_entry if is_string(everyday.hosts[input.destination.host])
+
 _names := [name] if {
 	name := everyday.hosts[input.destination.host]
 } else := [name |

@@ -33,3 +33,10 @@ test_an_entry_naming_no_profile_gives_none if {
 	not destination.profile.ports with input as _at("a.test", ["a.test", "test"])
 		with data.packs.default as {"hosts": {"a.test": "gone"}, "profiles": {}}
 }
+
+test_only_its_own_entry_names_a_host_exactly if {
+	destination.has_own_entry with input as _at("api.example.test", ["api.example.test", "example.test", "test"])
+		with data.packs.default as _data
+	not destination.has_own_entry with input as _at("x.example.test", ["x.example.test", "example.test", "test"])
+		with data.packs.default as _data
+}

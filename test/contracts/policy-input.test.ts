@@ -135,5 +135,5 @@ test('at most 16 entries of the run are for one host, exact ones first', (t) => 
   const matched = matchAllow('site.example', false, allow);
   t.is(matched.length, 16);
   t.is(matched[0]!.id, 'exact');
-  t.false('host' in matched[0]!);
+  t.is(matched[0]!.host, 'site.example');
 });

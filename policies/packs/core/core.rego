@@ -36,7 +36,19 @@ deny contains {
 } if {
 	_non_public
 	not _always_refused
+	not _delegated
 	not _range_is_named
+}
+
+deny contains {
+	"rule": "core.delegated_address",
+	"message": concat("", [
+		"an upstream proxy resolves this name by itself, so where it leads is not known here; ",
+		"an operator can allow it by naming this exact host",
+	]),
+} if {
+	_delegated
+	not _host_is_named
 }
 
 deny contains {
@@ -64,6 +76,15 @@ allow contains {
 	_range_is_named
 }
 
+allow contains {
+	"rule": "core.delegated_host",
+	"message": "an upstream proxy resolves this host, and a rule names it exactly",
+} if {
+	input.act == "dial"
+	_delegated
+	_host_is_named
+}
+
 _classified if {
 	is_string(input.destination.address)
 	is_string(input.destination.address_class)
@@ -74,14 +95,36 @@ _non_public if {
 	input.destination.address_class != "public"
 }
 
+# The address is the name itself: no range can hold it.
+_delegated if input.destination.address_class == "delegated"
+
+_host_is_named if {
+	some entry in input.run.allow
+	entry.host == input.destination.host
+	input.destination.port in entry.ports
+}
+
+_host_is_named if {
+	destination.has_own_entry
+	input.destination.port in destination.profile.ports
+}
+
 _always_refused if input.destination.address_class in {"metadata", "self"}
 
 _range_is_named if {
+	not _delegated
 	some range in input.run.allow_addresses
-	net.cidr_contains(range, input.destination.address)
+	_holds(range)
 }
 
 _range_is_named if {
+	not _delegated
 	some range in destination.profile.addresses
+	_holds(range)
+}
+
+# An IPv4 range holds no IPv6 spelling of its addresses (some evaluators of Rego would say otherwise).
+_holds(range) if {
+	contains(range, ":") == contains(input.destination.address, ":")
 	net.cidr_contains(range, input.destination.address)
 }

@@ -34,6 +34,32 @@ test_dial[name] if {
 	_rules(core.allow) == case.allow with input as case.input
 }
 
+_delegated(run) := {
+	"act": "dial",
+	"run": run,
+	"destination": {"host": "a.test", "suffixes": ["a.test", "test"], "port": 80, "address": "a.test", "address_class": "delegated"},
+	"signals": {"host_mismatch": false},
+}
+
+_entry(host, ports) := {"allow": [{"id": "a", "host": host, "ports": ports}], "allow_addresses": ["0.0.0.0/0"]}
+
+_delegations := {
+	"no rule": {"run": {"allow": [], "allow_addresses": []}, "hosts": {}, "deny": {"core.delegated_address"}, "allow": set()},
+	"the run's exact entry": {"run": _entry("a.test", [80]), "hosts": {}, "deny": set(), "allow": {"core.delegated_host"}},
+	"the run's suffix": {"run": _entry("*.test", [80]), "hosts": {}, "deny": {"core.delegated_address"}, "allow": set()},
+	"the run's entry for another port": {"run": _entry("a.test", [22]), "hosts": {}, "deny": {"core.delegated_address"}, "allow": set()},
+	"the data's exact entry": {"run": {}, "hosts": {"a.test": "read"}, "deny": set(), "allow": {"core.delegated_host"}},
+	"the data's suffix": {"run": {}, "hosts": {"*.test": "read"}, "deny": {"core.delegated_address"}, "allow": set()},
+	"the data's entry for other ports": {"run": {}, "hosts": {"a.test": "tls"}, "deny": {"core.delegated_address"}, "allow": set()},
+}
+
+test_delegated[name] if {
+	some name, case in _delegations
+	everyday := {"hosts": case.hosts, "profiles": {"read": {"ports": [80]}, "tls": {"ports": [443]}}}
+	_rules(core.deny) == case.deny with input as _delegated(case.run) with data.packs.default as everyday
+	_rules(core.allow) == case.allow with input as _delegated(case.run) with data.packs.default as everyday
+}
+
 test_a_range_of_the_everyday_data_is_named_for_its_host if {
 	everyday := {"hosts": {"*.test": "internal"}, "profiles": {"internal": {"addresses": ["10.0.0.0/8"]}}}
 	_rules(core.allow) == {"core.named_range"} with input as _dial("10.0.0.1", "private", [])
