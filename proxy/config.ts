@@ -2,15 +2,24 @@ import { z } from 'zod';
 import { SallyportError } from '../contracts/errors.ts';
 
 const endpoint = z.strictObject({ host: z.string().min(1), port: z.int().min(0).max(65_535) });
+/** A listening socket that the supervisor opened and this process inherited: workers share it, and it outlives them. */
+const inherited = z.strictObject({ descriptor: z.int().min(3).max(1023) });
+const controlPlane = z.union([
+  z.strictObject({ socket_path: z.string().startsWith('/') }),
+  /** Elsewhere; `ca` is a certificate in PEM to trust instead of the system's. */
+  z.strictObject({ url: z.url({ protocol: /^https?$/ }), ca: z.string().min(1).optional() }),
+]);
 
 const configurationSchema = z.strictObject({
   data_folder: z.string().startsWith('/'),
   /** Which worker of this machine it is: 0, 1, ... Its journal is its slot's. */
   slot: z.int().min(0).max(999),
-  control_plane: z.strictObject({ socket_path: z.string().startsWith('/') }),
+  control_plane: controlPlane,
   data_plane_token: z.string().startsWith('sp_px_'),
   /** Where clients bring credentials; without it there are only the runs' own listeners. */
-  listen: endpoint.optional(),
+  listen: z.union([endpoint, inherited]).optional(),
+  /** Whether jailed runs live on this machine, so that each gets a listener of its own. */
+  jails: z.boolean().default(true),
   /** `crash` survives kill -9; `power` syncs the disk before each group's receipts. */
   durability: z.enum(['crash', 'power']).default('crash'),
   /** Where the control plane listens, beside the proxy itself: never let through to. */
@@ -20,6 +29,11 @@ const configurationSchema = z.strictObject({
 });
 
 export type Configuration = z.infer<typeof configurationSchema>;
+
+export function controlPlaneAddress({ control_plane }: Configuration): { readonly socketPath: string } | { readonly url: URL; readonly ca?: string } {
+  if ('socket_path' in control_plane) return { socketPath: control_plane.socket_path };
+  return { url: new URL(control_plane.url), ...(control_plane.ca !== undefined && { ca: control_plane.ca }) };
+}
 
 /** Throws `configuration` with every mistake. */
 export function parseConfiguration(value: unknown): Configuration {

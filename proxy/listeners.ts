@@ -1,5 +1,6 @@
 import { chmod } from 'node:fs/promises';
 import { join } from 'node:path';
+import { runSocketName } from '../contracts/run-socket.ts';
 import { toSallyportError } from '../contracts/errors.ts';
 import { createListener, type Listener, type ListenerOptions } from './accept/listener.ts';
 import type { Handler } from './accept/connection.ts';
@@ -9,15 +10,17 @@ import { signals } from './signals.ts';
 /** For answers that are under way when a run ends: they have been told to stop. */
 const runDrainMs = 1000;
 
-/** The listeners of jailed runs, each below `<data>/s/`: whoever can connect there is that run. */
+/** This worker's listeners of jailed runs, each below `<data>/s/`: whoever can connect there is that run. */
 export class RunListeners {
   readonly #folder: string;
+  readonly #slot: number;
   readonly #shared: Omit<ListenerOptions, 'listen'>;
   readonly #handler: Handler;
   readonly #listeners = new Map<string, Promise<Listener | undefined>>();
 
-  constructor(folder: string, shared: Omit<ListenerOptions, 'listen'>, handler: Handler) {
+  constructor({ folder, slot }: { readonly folder: string; readonly slot: number }, shared: Omit<ListenerOptions, 'listen'>, handler: Handler) {
     this.#folder = folder;
+    this.#slot = slot;
     this.#shared = shared;
     this.#handler = handler;
   }
@@ -25,7 +28,7 @@ export class RunListeners {
   /** Settles when the run can be reached. */
   async open({ run_id, snapshot }: LiveRun): Promise<void> {
     if (snapshot.channel !== 'jail') return;
-    const opening = this.#open(run_id, join(this.#folder, snapshot.short_id));
+    const opening = this.#open(run_id, join(this.#folder, runSocketName(snapshot.short_id, this.#slot)));
     this.#listeners.set(run_id, opening);
     await opening;
   }

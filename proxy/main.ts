@@ -9,11 +9,8 @@ import { startWorker, type Worker } from './worker.ts';
 /** For exchanges that are under way when the worker is told to end; the supervisor kills it after 10 s. */
 const drainMs = 5000;
 
-/** The supervisor's first message; secrets come this way, never by argument or environment. */
-interface ConfigurationMessage {
-  readonly type: 'configuration';
-  readonly configuration: unknown;
-}
+/** From the supervisor, the configuration first; secrets come this way, never by argument or environment. */
+type Told = { readonly type: 'configuration'; readonly configuration: unknown } | { readonly type: 'drain'; readonly milliseconds: number };
 
 let worker: Promise<Worker> | undefined;
 
@@ -21,10 +18,17 @@ function tell(message: object): void {
   process.send?.(message, undefined, undefined, () => { /* A supervisor that has gone is told by 'disconnect'. */ });
 }
 
-async function start({ configuration }: ConfigurationMessage): Promise<void> {
+async function start(configuration: unknown): Promise<void> {
   worker = startWorker(parseConfiguration(configuration), { clock: systemClock });
   const { address, ready } = await worker;
+  // Whoever starts it for the first time wants to know why it doesn't get ready; later this is in the log.
+  const waits = ({ problem }: { readonly problem: SallyportError | undefined }): void => {
+    if (problem !== undefined) tell({ type: 'waiting', problem: { ...toProblem(problem), detail: problem.message } });
+  };
+  const listener = (message: unknown): void => waits(message as Parameters<typeof waits>[0]);
+  signals.stream.subscribe(listener);
   await ready;
+  signals.stream.unsubscribe(listener);
   tell({ type: 'ready', addresses: address === undefined ? {} : { proxy: address } });
   // Left to itself Node keeps its compiled code at an orderly end: after a crash everything would be compiled again.
   flushCompileCache();
@@ -37,9 +41,9 @@ function fail(error: SallyportError): void {
   process.disconnect?.();
 }
 
-async function stop(): Promise<void> {
+async function stop(milliseconds: number): Promise<void> {
   const started = await worker?.catch(() => undefined);
-  await started?.stop(drainMs).catch((error: unknown) => signals.fault.publish({ where: 'stop', error: toSallyportError(error) }));
+  await started?.stop(milliseconds).catch((error: unknown) => signals.fault.publish({ where: 'stop', error: toSallyportError(error) }));
   process.exit();
 }
 
@@ -47,10 +51,11 @@ startLog();
 // A fault in one exchange must not end all others; what is left in doubt is refused, because nothing is sent without its record.
 process.on('uncaughtException', (error) => signals.fault.publish({ where: 'uncaught', error: toSallyportError(error) }));
 process.on('unhandledRejection', (error) => signals.fault.publish({ where: 'unhandled', error: toSallyportError(error) }));
-process.once('SIGTERM', () => { void stop(); });
-process.once('SIGINT', () => { void stop(); });
+process.once('SIGTERM', () => { void stop(drainMs); });
+process.once('SIGINT', () => { void stop(drainMs); });
 // The supervisor is dead: its successor starts a worker of its own, which waits for this one's slot.
 process.once('disconnect', () => { process.exit(process.exitCode ?? 0); });
-process.once('message', (message) => {
-  start(message as ConfigurationMessage).catch((error: unknown) => fail(toSallyportError(error)));
+process.on('message', (message: Told) => {
+  if (message.type === 'configuration') start(message.configuration).catch((error: unknown) => fail(toSallyportError(error)));
+  else void stop(message.milliseconds);
 });

@@ -6,9 +6,10 @@ import { SallyportError, toSallyportError } from '../contracts/errors.ts';
 import type { Refused } from './accept/refused.ts';
 import { acceptInside } from './accept/inside.ts';
 import { ConnectionCaps } from './accept/caps.ts';
+import type { ClientConnection } from './accept/connection.ts';
 import { acceptLimits } from './accept/limits.ts';
 import { createListener, type ListenAddress, type Listener } from './accept/listener.ts';
-import type { Configuration } from './config.ts';
+import { controlPlaneAddress, type Configuration } from './config.ts';
 import { ControlPlane } from './control-plane/client.ts';
 import { PushStream } from './control-plane/stream.ts';
 import { Synchroniser } from './control-plane/synchroniser.ts';
@@ -63,14 +64,16 @@ export interface WorkerParts {
 
 /** Starts all parts of one worker. Rejects when it can't listen, or when another worker holds its slot. */
 export async function startWorker(configuration: Configuration, { clock, resolver = new NameResolver(clock), disk }: WorkerParts): Promise<Worker> {
-  const { data_folder, slot, control_plane, data_plane_token, durability, journal_max_bytes } = configuration;
+  const { data_folder, slot, data_plane_token, durability, journal_max_bytes } = configuration;
   const socketFolder = join(data_folder, 's');
   const journalFolder = join(data_folder, 'journal');
   await mkdir(journalFolder, { recursive: true, mode: 0o700 });
   await mkdir(socketFolder, { recursive: true, mode: 0o700 });
   const lock = await lockSlot(join(journalFolder, `${slot}.lock`));
 
-  const client = new ControlPlane({ socket_path: control_plane.socket_path, token: data_plane_token });
+  const own = new OwnAddresses(configuration.own_addresses.filter(({ port }) => port !== 0));
+  const address = controlPlaneAddress(configuration);
+  const client = new ControlPlane({ address, token: data_plane_token, onPeer: (endpoint) => own.add(endpoint) });
   const recorder = await startRecorder({
     folder: join(journalFolder, String(slot)), slot, durability, clock, maxBytes: journal_max_bytes,
     send: (bytes) => client.postSegment<IngestAnswer>(bytes), ...(disk !== undefined && { disk }),
@@ -84,7 +87,6 @@ export async function startWorker(configuration: Configuration, { clock, resolve
   });
   const sweep = new Sweep(clock);
   const forwarder = createForwarder({ clock, sweep, limits: forwardLimits });
-  const own = new OwnAddresses(configuration.own_addresses.filter(({ port }) => port !== 0));
   const ending = new Set<Promise<void>>();
 
   const runs = new Runs({
@@ -99,7 +101,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
         journal.closeSegment().catch(() => undefined);
       },
     }, epoch),
-    onLive: (run) => synchroniser.awaits(listeners.open(run)),
+    onLive: (run) => { if (configuration.jails) synchroniser.awaits(listeners.open(run)); },
     onEnded: (run) => {
       const work = endRun(run).catch((error: unknown) => signals.fault.publish({ where: 'end of a run', error: toSallyportError(error) })).finally(() => ending.delete(work));
       ending.add(work);
@@ -118,7 +120,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     reincarnated: () => { for (const run of runs.all()) run.spending.forget(); },
   });
 
-  const internal = new InternalRoute({ clock, reverse: new ReverseProxy({ socketPath: control_plane.socket_path }), token: data_plane_token });
+  const internal = new InternalRoute({ clock, reverse: new ReverseProxy(address), token: data_plane_token });
 
   const decide: Decide = (input) => policy.decide(input);
   const context: PipelineContext = {
@@ -134,6 +136,10 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     acceptInside: (exchange, egress, caller, refused) => {
       acceptInside(exchange.openTunnel(), {
         source: exchange.source, form: { kind: 'inside', authority: egress.authority, caller }, limits: acceptLimits, sweep, onRefused,
+        onConnection: (connection, stream) => {
+          inside.add(connection);
+          stream.once('close', () => inside.delete(connection));
+        },
         onTls: (stream) => {
           refused(needsInterception(egress, []));
           stream.destroy();
@@ -148,7 +154,9 @@ export async function startWorker(configuration: Configuration, { clock, resolve
   const handler = (exchange: Exchange): Promise<void> => handle(context, exchange);
   const onRefused = (refused: Refused): string | undefined => recordRefused(context, refused);
   const shared = { clock, sweep, onRefused, limits: acceptLimits, caps: new ConnectionCaps(acceptLimits) };
-  const listeners = new RunListeners(socketFolder, shared, handler);
+  /** HTTP inside a CONNECT, to be told of a stop as well. */
+  const inside = new Set<ClientConnection>();
+  const listeners = new RunListeners({ folder: socketFolder, slot }, shared, handler);
 
   /** Its listener closes, its permits end, and what it did not use goes back; then its record is complete and is shipped. */
   async function endRun(run: LiveRun): Promise<void> {
@@ -191,6 +199,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
   async function stop(drainMs: number): Promise<void> {
     const stopping = new SallyportError('overloaded', 'The proxy is stopping.', { retry_after: 1 });
     const cut = clock.setTimeout(() => runs.stopAll(stopping), drainMs);
+    for (const connection of inside) connection.stop();
     await Promise.all([tcp?.stop(drainMs + closeMs), listeners.closeAll(drainMs + closeMs)]);
     cut.cancel();
     stream.end();

@@ -71,10 +71,14 @@ export class ClientConnection implements ExchangeHost, Watched {
     this.#onData(bytes);
   }
 
-  /** No further request: idle connections end now, others with their answer. */
+  /** The next answer says `Connection: close`; a client that was told otherwise already, or is idle, has a moment for one more request. */
   stop(): void {
     this.#stopping = true;
-    if (this.#phase === 'head') this.#close();
+    if (this.#phase === 'head' && !this.#collector.partial) this.due = this.#idleDue();
+  }
+
+  #idleDue(): number {
+    return this.#options.sweep.now + this.#options.limits[this.#stopping ? 'stop_idle_ms' : 'idle_ms'];
   }
 
   readonly #onData = (bytes: Buffer): void => {
@@ -102,8 +106,9 @@ export class ClientConnection implements ExchangeHost, Watched {
   };
 
   expired(): void {
-    if (this.#phase === 'head' && this.#collector.partial) this.#refuseHead({ code: 'request_timeout', detail: 'The head of the request did not arrive in time.' });
-    else this.#stream.destroy();
+    if (this.#phase !== 'head') this.#stream.destroy();
+    else if (this.#collector.partial) this.#refuseHead({ code: 'request_timeout', detail: 'The head of the request did not arrive in time.' });
+    else this.#close();
   }
 
   #pump(): void {
@@ -133,10 +138,6 @@ export class ClientConnection implements ExchangeHost, Watched {
     }
   }
 
-  #keep(bytes: Buffer): void {
-    this.#held = bytes.length === 0 ? undefined : bytes;
-  }
-
   #readHead(bytes: Buffer): boolean {
     const { sweep, limits } = this.#options;
     const began = this.#collector.partial;
@@ -150,7 +151,8 @@ export class ClientConnection implements ExchangeHost, Watched {
       this.#refuseHead({ code: 'bad_request', detail: `The request can't be read as HTTP/1.1: ${this.#collector.problem}.` });
       return false;
     }
-    this.#keep(this.#collector.rest);
+    const { rest } = this.#collector;
+    this.#held = rest.length === 0 ? undefined : rest;
     const judged = this.#heads.judge(this.#collector.head);
     if (judged.kind === 'bad') {
       this.#refuseHead(judged);
@@ -183,7 +185,7 @@ export class ClientConnection implements ExchangeHost, Watched {
     const reader = this.#reader!;
     const sink = this.#sink;
     const pieces = reader.read(bytes);
-    this.#keep(bytes.subarray(reader.consumed));
+    this.#held = reader.consumed === bytes.length ? undefined : bytes.subarray(reader.consumed);
     this.#bodyLeft -= reader.consumed;
     for (const piece of pieces) if (sink?.data(piece) === false) this.#bodyPaused = true;
     if (reader.state === 'more' || this.#reader !== reader) return true;
@@ -244,9 +246,8 @@ export class ClientConnection implements ExchangeHost, Watched {
   }
 
   #next(): void {
-    if (this.#stopping) return this.#close();
     this.#phase = 'head';
-    this.due = this.#options.sweep.now + this.#options.limits.idle_ms;
+    this.due = this.#idleDue();
   }
 
   #refuseHead({ code, detail }: { readonly code: BadHead['code'] | 'request_timeout'; readonly detail: string }): void {

@@ -11,6 +11,8 @@ export interface InsideOptions {
   readonly limits: AcceptLimits;
   readonly sweep: Sweep;
   readonly onRefused?: OnRefused;
+  /** Told of the connection inside, which a worker that stops has to tell: its outer one is nothing but bytes by then. */
+  readonly onConnection?: (connection: ClientConnection, stream: Duplex) => void;
   /** The tunnel holds a TLS ClientHello. The stream is the callee's to close; the bytes stay in it. */
   readonly onTls: (stream: Duplex) => void;
   /** It holds something else: HTTP/2 in clear text, another protocol, or nothing in time. */
@@ -63,6 +65,7 @@ export function acceptInside(stream: Duplex, options: InsideOptions, handler: Ha
     leave();
     if (what === 'http') {
       const connection = new ClientConnection(stream, { source, inside: form, limits, sweep, ...(onRefused !== undefined && { onRefused }) }, handler);
+      options.onConnection?.(connection, stream);
       stream.resume();
       connection.feed(first);
       return;

@@ -10,6 +10,8 @@ export interface AcceptLimits {
   readonly head_ms: number;
   /** Between two requests on one connection. */
   readonly idle_ms: number;
+  /** For an idle client's next request when a worker stops: closing at once would meet the one that is on its way. */
+  readonly stop_idle_ms: number;
   /** What a client may take to read its last answer and close after we have closed our side. */
   readonly linger_ms: number;
   /** Bytes of pipelined requests held while one is answered; then the connection is not read until it is. */
@@ -28,6 +30,7 @@ export const acceptLimits: AcceptLimits = {
   connections_per_address: 16_000,
   head_ms: 30_000,
   idle_ms: 300_000,
+  stop_idle_ms: 1_000,
   linger_ms: 2_000,
   held_bytes: 65_536,
   drained_bytes: 65_536,

@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import type { Clock } from '../../contracts/clock.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import type { Source } from '../exchange.ts';
@@ -14,9 +14,11 @@ import { serialiseRefusal } from './refusal.ts';
 /** A run's own listener, or the one where clients bring credentials. */
 export type ListenerSource = { readonly kind: 'run'; readonly run_id: string } | { readonly kind: 'tcp' };
 export type ListenAddress = { readonly path: string } | { readonly host: string; readonly port: number };
+/** An inherited socket is bound already; connections that wait in its queue outlive a worker. */
+export type ListenOn = ListenAddress | { readonly descriptor: number };
 
 export interface ListenerOptions {
-  readonly listen: ListenAddress;
+  readonly listen: ListenOn;
   readonly clock: Clock;
   /** Shared by all listeners of a worker, as `sweep` and `limits` are. */
   readonly caps: ConnectionCaps;
@@ -28,7 +30,7 @@ export interface ListenerOptions {
 export interface Listener {
   /** Where it listens, with the port that port 0 became. */
   readonly address: ListenAddress;
-  /** Stops listening, ends idle connections at once and others with their answer; what is left after `deadline_ms` is destroyed. */
+  /** Stops listening, ends idle connections after a moment and others with their answer; what is left after `deadline_ms` is destroyed. */
   readonly stop: (deadline_ms: number) => Promise<void>;
 }
 
@@ -74,7 +76,7 @@ export async function createListener(source: ListenerSource, options: ListenerOp
   });
   await listen(server, options.listen);
   const bound = server.address();
-  const address = bound !== null && typeof bound === 'object' ? { host: bound.address, port: (bound as AddressInfo).port } : options.listen;
+  const address = typeof bound === 'string' || bound === null ? { path: String(bound) } : { host: bound.address, port: bound.port };
 
   return {
     address,
@@ -89,14 +91,14 @@ export async function createListener(source: ListenerSource, options: ListenerOp
   };
 }
 
-async function listen(server: Server, address: ListenAddress): Promise<void> {
+async function listen(server: Server, address: ListenOn): Promise<void> {
   if ('path' in address) await rm(address.path, { force: true });
   await new Promise<void>((resolve, reject) => {
     server.once('error', (error: NodeJS.ErrnoException) => {
-      const where = 'path' in address ? address.path : `${address.host}:${address.port}`;
+      const where = 'path' in address ? address.path : 'port' in address ? `${address.host}:${address.port}` : 'The address';
       reject(new SallyportError('path' in address ? 'data_folder' : 'port_in_use', error.code === 'EADDRINUSE' ? `${where} is already in use.` : `Can't listen on ${where}: ${error.message}.`, { cause: error }));
     });
-    server.listen('path' in address ? { path: address.path, backlog } : { ...address, backlog }, resolve);
+    server.listen('descriptor' in address ? { fd: address.descriptor, backlog } : { ...address, backlog }, resolve);
   });
   server.removeAllListeners('error');
   // Out of descriptors: that connection is lost, the listener is not.

@@ -1,9 +1,15 @@
-import { Agent, request, type IncomingMessage } from 'node:http';
+import { Agent, request as requestHttp, type ClientRequest, type IncomingMessage, type RequestOptions } from 'node:http';
+import { Agent as TlsAgent, request as requestHttps } from 'node:https';
 import { errorCatalogue, SallyportError, type ErrorCode, type Problem } from '../../contracts/errors.ts';
 
+/** A Unix socket of this machine, or a URL without a path; `ca` (PEM) is trusted instead of the system's. */
+export type ControlPlaneAddress = { readonly socketPath: string } | { readonly url: URL; readonly ca?: string };
+
 export interface ControlPlaneOptions {
-  readonly socket_path: string;
+  readonly address: ControlPlaneAddress;
   readonly token: string;
+  /** Where a stream came from over TCP. */
+  readonly onPeer?: (endpoint: { readonly host: string; readonly port: number }) => void;
 }
 
 /** Connections kept to the control plane beside the stream. */
@@ -11,13 +17,21 @@ const connections = 8;
 const answerMaxBytes = 64 * 1024 * 1024;
 const answerTimeoutMs = 15_000;
 
-/** Calls of the data-plane API (api.md) over the data folder's socket. */
+/** Calls of the data-plane API (api.md). The certificate of an `https` one is verified always. */
 export class ControlPlane {
   readonly #options: ControlPlaneOptions;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: connections });
+  readonly #agent: Agent;
+  readonly #target: RequestOptions & { readonly ca?: string };
+  readonly #request: typeof requestHttp;
 
   constructor(options: ControlPlaneOptions) {
     this.#options = options;
+    const { address } = options;
+    const tls = 'url' in address && address.url.protocol === 'https:';
+    this.#request = tls ? requestHttps : requestHttp;
+    this.#agent = new (tls ? TlsAgent : Agent)({ keepAlive: true, maxSockets: connections });
+    this.#target = 'socketPath' in address ? { socketPath: address.socketPath }
+      : { host: address.url.hostname.replace(/^\[(.*)\]$/, '$1'), port: address.url.port === '' ? tls ? 443 : 80 : Number(address.url.port), ...(address.ca !== undefined && { ca: address.ca }) };
   }
 
   /** The body of a 200, parsed. Throws the control plane's own problem, or `control_plane_unreachable`. */
@@ -36,7 +50,9 @@ export class ControlPlane {
   /** An answer that goes on; `signal` ends it. */
   open(path: string, signal: AbortSignal): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const outgoing = request({ socketPath: this.#options.socket_path, path, headers: this.#headers(undefined), signal }, (response) => {
+      const outgoing: ClientRequest = this.#request({ ...this.#target, path, headers: this.#headers(undefined), signal }, (response) => {
+        const { remoteAddress: host, remotePort: port } = response.socket;
+        if (host !== undefined && port !== undefined) this.#options.onPeer?.({ host, port });
         if (response.statusCode === 200) resolve(response);
         else collect(response).then((body) => reject(problemOf(response.statusCode ?? 0, body)), reject);
       });
@@ -51,8 +67,8 @@ export class ControlPlane {
 
   #call(method: string, path: string, contentType: string | undefined, body: Buffer | undefined): Promise<Buffer> {
     return new Promise((resolve, reject) => {
-      const outgoing = request({
-        socketPath: this.#options.socket_path, agent: this.#agent, method, path, timeout: answerTimeoutMs,
+      const outgoing: ClientRequest = this.#request({
+        ...this.#target, agent: this.#agent, method, path, timeout: answerTimeoutMs,
         headers: { ...this.#headers(contentType), ...(body !== undefined && { 'content-length': body.length }) },
       }, (response) => {
         collect(response).then((answer) => {

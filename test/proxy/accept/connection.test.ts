@@ -253,15 +253,27 @@ test('a run\'s listener tells the run, a TCP listener the remote', async (t) => 
   }
 });
 
-test('stopping ends idle connections at once, others with their answer, and refuses new ones', async (t) => {
+test('stopping ends idle connections after a moment in which their next request is served, others with their answer, and refuses new ones', async (t) => {
   let release: (() => void) | undefined;
-  const proxy = await startWireProxy(t, { handler: (exchange) => new Promise((resolve) => { release = () => { exchange.refuse(catalogueRefusal('policy_denied', 'no')); resolve(); }; }) });
+  const proxy = await startWireProxy(t, {
+    handler: (exchange) => new Promise((resolve) => {
+      const answer = (): void => { exchange.refuse(catalogueRefusal('policy_denied', 'no')); resolve(); };
+      if (exchange.head.target.endsWith('/late')) answer();
+      else release = answer;
+    }),
+  });
   const idle = await proxy.connect();
+  const late = await proxy.connect();
   const busy = await proxy.connect();
   busy.send(get('/') + get('/never'));
   await until('the request', () => release);
   const stopped = proxy.listener.stop(10_000);
+  late.send(get('/late'));
+  await late.ends();
+  t.regex(late.text, /403[^]*Connection: close/);
   await idle.ends();
+  t.is(idle.text, '');
+  late.socket.end();
   idle.socket.end();
   t.false(busy.ended);
   await t.throwsAsync(proxy.connect());
