@@ -34,7 +34,8 @@ export class ClientExchange implements Exchange, Transfer {
   readonly head: RequestHead;
   readonly #host: ExchangeHost;
   #controller: AbortController | undefined;
-  #content: Buffer[] = [];
+  /** Content that is to become one chunk. */
+  #content: Buffer[] | undefined;
   #contentLength = 0;
   #continued = false;
   #bodiless = false;
@@ -116,7 +117,8 @@ export class ClientExchange implements Exchange, Transfer {
 
   write(bytes: Buffer): void {
     if (this.#bodiless || bytes.length === 0) return;
-    this.#content.push(bytes);
+    if (!this.#chunked) return this.#host.output.bytes(bytes);
+    (this.#content ??= []).push(bytes);
     this.#contentLength += bytes.length;
   }
 
@@ -127,12 +129,12 @@ export class ClientExchange implements Exchange, Transfer {
 
   /** All content since the last flush becomes one chunk. */
   #gather(): void {
-    if (this.#contentLength === 0) return;
+    if (this.#content === undefined) return;
     const { output } = this.#host;
-    if (this.#chunked) output.text(chunkStart(this.#contentLength));
+    output.text(chunkStart(this.#contentLength));
     for (const piece of this.#content) output.bytes(piece);
-    if (this.#chunked) output.text(chunkEnd);
-    this.#content = [];
+    output.text(chunkEnd);
+    this.#content = undefined;
     this.#contentLength = 0;
   }
 

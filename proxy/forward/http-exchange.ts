@@ -13,6 +13,8 @@ import { MeteredGate, type GateUser } from './metered-gate.ts';
 import { Upload, type UploadUser } from './upload.ts';
 import { Upstream, type UpstreamUser } from './upstream.ts';
 
+const nothing: Buffer = Buffer.alloc(0);
+
 /** Methods that mean the same sent twice (RFC 9110, section 9.2.2). */
 const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY']);
 
@@ -133,7 +135,7 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
       } else {
         const reader = this.#reader;
         for (const piece of reader.read(rest)) this.#exchange.transfer.write(piece);
-        rest = rest.subarray(reader.consumed);
+        rest = reader.consumed === rest.length ? nothing : rest.subarray(reader.consumed);
       }
       if (this.#over || this.#reader === undefined) continue;
       if (this.#reader.state === 'bad') return this.#fail('upstream_protocol', `The body of the answer can't be read: ${this.#reader.problem}.`);

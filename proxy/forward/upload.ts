@@ -24,7 +24,8 @@ export class Upload implements BodySink, GateUser {
   readonly #upstream: Upstream;
   readonly #limits: ForwardLimits;
   readonly #user: UploadUser;
-  readonly #gate: MeteredGate;
+  /** Made with the first byte of a body: most requests have none. */
+  #gate: MeteredGate | undefined;
   readonly #chunked: boolean;
   #headBytes = 0;
   #waitsForContinue = false;
@@ -42,7 +43,15 @@ export class Upload implements BodySink, GateUser {
     this.#limits = limits;
     this.#user = user;
     this.#chunked = exchange.head.framing.kind === 'chunked';
-    this.#gate = new MeteredGate(permit.spending, 'bytes_out', this);
+  }
+
+  #offer(bytes: Buffer): boolean {
+    this.#gate ??= new MeteredGate(this.#permit.spending, 'bytes_out', this);
+    return this.#gate.offer(bytes);
+  }
+
+  get #blocked(): boolean {
+    return this.#gate?.blocked ?? false;
   }
 
   pass(bytes: Buffer): void {
@@ -56,12 +65,12 @@ export class Upload implements BodySink, GateUser {
 
   /** Bytes sent. */
   get bytes(): number {
-    return this.#headBytes + this.#gate.passed;
+    return this.#headBytes + (this.#gate?.passed ?? 0);
   }
 
   /** Nothing but the client keeps the request from being whole. */
   get waitsForClient(): boolean {
-    return !this.done && !this.#gate.blocked && !this.#upstream.socket.writableNeedDrain;
+    return !this.done && !this.#blocked && !this.#upstream.socket.writableNeedDrain;
   }
 
   start(): void {
@@ -138,14 +147,14 @@ export class Upload implements BodySink, GateUser {
     if (this.#closed) return true;
     this.#upstream.expect(this.#limits.idle_ms);
     const framed = this.#chunked ? Buffer.concat([Buffer.from(chunkStart(bytes.length)), bytes, Buffer.from(chunkEnd)]) : bytes;
-    return this.#gate.offer(framed) && !this.#upstream.socket.writableNeedDrain;
+    return this.#offer(framed) && !this.#upstream.socket.writableNeedDrain;
   }
 
   end(trailers: HeaderList): void {
     if (this.#closed) return;
     this.#ending = true;
-    if (this.#chunked) this.#gate.offer(Buffer.from(lastChunk(trailers), 'latin1'));
-    if (!this.#gate.blocked) this.#sent();
+    if (this.#chunked) this.#offer(Buffer.from(lastChunk(trailers), 'latin1'));
+    if (!this.#blocked) this.#sent();
   }
 
   fail(detail: string): void {
@@ -159,7 +168,7 @@ export class Upload implements BodySink, GateUser {
 
   /** The origin takes bytes again. */
   drained(): void {
-    if (!this.#closed && !this.#ending && this.#bodyStarted && !this.#gate.blocked && !this.#upstream.socket.writableNeedDrain) this.#exchange.transfer.resumeBody();
+    if (!this.#closed && !this.#ending && this.#bodyStarted && !this.#blocked && !this.#upstream.socket.writableNeedDrain) this.#exchange.transfer.resumeBody();
   }
 
   #sent(): void {
@@ -171,6 +180,6 @@ export class Upload implements BodySink, GateUser {
   /** Sends nothing more. */
   close(): void {
     this.#closed = true;
-    this.#gate.close();
+    this.#gate?.close();
   }
 }

@@ -52,8 +52,8 @@ export class HeadCollector {
     if (this.#scanned === 0 && !isLetter(bytes[0] ?? 0)) return this.#bad('it does not begin as HTTP');
     const end = bytes.indexOf(endOfHead, Math.max(0, this.#scanned - 3));
     if (end >= 0 && end + 4 <= maximumHeadBytes) {
-      this.head = bytes.subarray(0, end + 4);
-      this.rest = bytes.subarray(end + 4);
+      this.head = end + 4 === bytes.length ? bytes : bytes.subarray(0, end + 4);
+      this.rest = end + 4 === bytes.length ? none : bytes.subarray(end + 4);
       this.#held = undefined;
       this.#length = this.#scanned = this.#emptyLines = 0;
       return 'head';

@@ -9,55 +9,59 @@ const joinedBytes = 65_536 + 1024;
  */
 export class Output {
   readonly #stream: Duplex;
-  #pieces: (string | Buffer)[] = [];
+  /** Nearly all writes are a head, or a head and a body behind it: kept without an array. */
+  #text = '';
+  #bytes: Buffer | undefined;
+  /** What comes behind those two. */
+  #pieces: (string | Buffer)[] | undefined;
   #length = 0;
 
   constructor(stream: Duplex) {
     this.#stream = stream;
   }
 
-  /** Bytes gathered. */
-  get length(): number {
-    return this.#length;
-  }
-
   /** Latin1, as heads are. */
   text(text: string): void {
-    this.#pieces.push(text);
     this.#length += text.length;
+    if (this.#bytes === undefined) this.#text += text;
+    else (this.#pieces ??= []).push(text);
   }
 
   /** Borrowed until `flush`. */
   bytes(bytes: Buffer): void {
-    this.#pieces.push(bytes);
     this.#length += bytes.length;
+    if (this.#bytes === undefined) this.#bytes = bytes;
+    else (this.#pieces ??= []).push(bytes);
   }
 
   /** Writes what was gathered. False: the stream wants no more until it drains. */
   flush(): boolean {
-    if (this.#length === 0) return !this.#stream.writableNeedDrain;
+    const stream = this.#stream;
+    if (this.#length === 0) return !stream.writableNeedDrain;
+    const text = this.#text;
+    const bytes = this.#bytes;
     const pieces = this.#pieces;
     const total = this.#length;
-    this.#pieces = [];
+    this.#text = '';
+    this.#bytes = this.#pieces = undefined;
     this.#length = 0;
-    if (this.#stream.destroyed || this.#stream.writableEnded) return true;
-    if (pieces.length === 1 && typeof pieces[0] === 'string') return this.#stream.write(pieces[0], 'latin1');
-    if (total <= joinedBytes) return this.#stream.write(join(pieces, total));
-    this.#stream.cork();
-    let goes = true;
-    for (const piece of pieces) {
-      goes = typeof piece === 'string' ? this.#stream.write(piece, 'latin1') : this.#stream.write(Buffer.from(piece));
-    }
-    this.#stream.uncork();
-    return goes;
+    if (stream.destroyed || stream.writableEnded) return true;
+    if (bytes === undefined) return stream.write(text, 'latin1');
+    if (total > joinedBytes) return writeAll(stream, [text, bytes, ...pieces ?? []]);
+    const joined = Buffer.allocUnsafe(total);
+    let at = text === '' ? 0 : joined.write(text, 'latin1');
+    at += bytes.copy(joined, at);
+    if (pieces !== undefined) for (const piece of pieces) at += typeof piece === 'string' ? joined.write(piece, at, 'latin1') : piece.copy(joined, at);
+    return stream.write(joined);
   }
 }
 
-function join(pieces: readonly (string | Buffer)[], total: number): Buffer {
-  const joined = Buffer.allocUnsafe(total);
-  let at = 0;
+function writeAll(stream: Duplex, pieces: readonly (string | Buffer)[]): boolean {
+  let goes = true;
+  stream.cork();
   for (const piece of pieces) {
-    at += typeof piece === 'string' ? joined.write(piece, at, 'latin1') : piece.copy(joined, at);
+    if (piece.length > 0) goes = typeof piece === 'string' ? stream.write(piece, 'latin1') : stream.write(Buffer.from(piece));
   }
-  return joined;
+  stream.uncork();
+  return goes;
 }

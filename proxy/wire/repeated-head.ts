@@ -1,5 +1,6 @@
 import { judgeRequest, judgeResponse, type BadHead, type GoodRequest, type GoodResponse } from './head-rules.ts';
 import { parseRequestHead, parseResponseHead } from './llhttp.ts';
+import { markRepeated } from './per-head.ts';
 
 /** Larger heads are judged anew each time: it bounds what an idle connection holds. */
 const rememberedBytes = 8192;
@@ -11,10 +12,16 @@ const rememberedBytes = 8192;
 export class RequestHeads {
   #text = '';
   #judged: GoodRequest | undefined;
+  #repeated = false;
 
   judge(bytes: Buffer): GoodRequest | BadHead {
     const text = bytes.toString('latin1');
-    if (this.#judged !== undefined && text === this.#text) return this.#judged;
+    if (this.#judged !== undefined && text === this.#text) {
+      if (!this.#repeated) markRepeated(this.#judged.head);
+      this.#repeated = true;
+      return this.#judged;
+    }
+    this.#repeated = false;
     const judged = judgeRequest(parseRequestHead(bytes, text));
     const kept = judged.kind === 'request' && text.length <= rememberedBytes;
     this.#text = kept ? text : '';
@@ -28,10 +35,16 @@ export class ResponseHeads {
   #text = '';
   #method = '';
   #judged: GoodResponse | undefined;
+  #repeated = false;
 
   judge(bytes: Buffer, method: string): GoodResponse | BadHead {
     const text = bytes.toString('latin1');
-    if (this.#judged !== undefined && text === this.#text && method === this.#method) return this.#judged;
+    if (this.#judged !== undefined && text === this.#text && method === this.#method) {
+      if (!this.#repeated) markRepeated(this.#judged.head);
+      this.#repeated = true;
+      return this.#judged;
+    }
+    this.#repeated = false;
     const judged = judgeResponse(parseResponseHead(bytes, text), method);
     const kept = judged.kind === 'response' && text.length <= rememberedBytes;
     this.#text = kept ? text : '';

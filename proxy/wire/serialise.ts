@@ -1,5 +1,6 @@
 import type { HeaderList, RequestHead, ResponseHead } from '../exchange.ts';
 import { fieldValues, hopsLeft, isNamed, listMembers } from './fields.ts';
+import { PerHead } from './per-head.ts';
 
 /**
  * Heads as we send them, made from what was judged: order, case and duplicates kept; fields of one hop (RFC 9110, section 7.6.1),
@@ -54,8 +55,19 @@ function trailerField(headers: HeaderList): string {
   return names.length === 0 ? '' : `Trailer: ${names.join(', ')}\r\n`;
 }
 
-/** `target` and `authority` are the permit's: canonical, and the very ones that were judged. */
-export function serialiseRequest(head: RequestHead, target: string, authority: string): string {
+const requests = new PerHead<RequestHead, { readonly target: string; readonly authority: string; readonly text: string }>();
+
+/** `target`, `authority` and `upgrade` are the permit's: canonical, and the very ones that were judged. */
+export function serialiseRequest(head: RequestHead, target: string, authority: string, upgrade?: string): string {
+  if (upgrade !== undefined) return writeRequest(head, target, authority, upgrade);
+  const known = requests.get(head);
+  if (known !== undefined && known.target === target && known.authority === authority) return known.text;
+  const text = writeRequest(head, target, authority, undefined);
+  requests.set(head, { target, authority, text });
+  return text;
+}
+
+function writeRequest(head: RequestHead, target: string, authority: string, upgrade: string | undefined): string {
   let hasHost = false;
   const hops = hopsLeft(head);
   const fields = endToEnd(head.headers, (name, value) => {
@@ -69,7 +81,8 @@ export function serialiseRequest(head: RequestHead, target: string, authority: s
   let text = `${head.method} ${target} HTTP/1.1\r\n`;
   if (!hasHost) text += `Host: ${authority}\r\n`;
   text += fields;
-  if (takesTrailers(head.headers)) text += 'TE: trailers\r\nConnection: TE\r\n';
+  if (upgrade !== undefined) text += `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`;
+  else if (takesTrailers(head.headers)) text += 'TE: trailers\r\nConnection: TE\r\n';
   if (head.expects_continue) text += 'Expect: 100-continue\r\n';
   if (head.framing.kind === 'chunked') text += `${trailerField(head.headers)}Transfer-Encoding: chunked\r\n`;
   return `${text}\r\n`;
@@ -80,14 +93,28 @@ export interface ResponseShape {
   readonly chunked: boolean;
   readonly trailers: boolean;
   readonly close: boolean;
+  /** What the connection speaks after this answer. */
+  readonly upgrade?: string;
 }
 
+const responses = new PerHead<ResponseHead, { readonly shape: ResponseShape; readonly text: string }>();
+
 export function serialiseResponse(head: ResponseHead, shape: ResponseShape): string {
+  if (shape.upgrade !== undefined) return writeResponse(head, shape);
+  const known = responses.get(head);
+  if (known?.shape.chunked === shape.chunked && known.shape.trailers === shape.trailers && known.shape.close === shape.close) return known.text;
+  const text = writeResponse(head, shape);
+  responses.set(head, { shape, text });
+  return text;
+}
+
+function writeResponse(head: ResponseHead, shape: ResponseShape): string {
   // 1xx and 204 have no length (RFC 9110, section 8.6); one that says so all the same would desynchronise a lenient client.
   const lengthless = head.status < 200 || head.status === 204;
   const fields = endToEnd(head.headers, lengthless ? (name, value) => (isNamed(name, 'content-length') ? undefined : value) : undefined);
   let text = `HTTP/1.1 ${head.status} ${head.reason}\r\n${fields}`;
   if (shape.chunked) text += `${shape.trailers ? trailerField(head.headers) : ''}Transfer-Encoding: chunked\r\n`;
+  if (shape.upgrade !== undefined) text += `Connection: Upgrade\r\nUpgrade: ${shape.upgrade}\r\n`;
   if (shape.close) text += 'Connection: close\r\n';
   return `${text}\r\n`;
 }

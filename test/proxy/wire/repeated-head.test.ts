@@ -1,5 +1,6 @@
 import test from 'ava';
 import { RequestHeads, ResponseHeads } from '../../../proxy/wire/repeated-head.ts';
+import { serialiseRequest, serialiseResponse } from '../../../proxy/wire/serialise.ts';
 
 const get = (path: string, more: string = ''): Buffer => Buffer.from(`GET http://a.test${path} HTTP/1.1\r\nHost: a.test\r\n${more}\r\n`, 'latin1');
 
@@ -41,4 +42,24 @@ test('the same answer to another method has another framing', (t) => {
   t.deepEqual(framing('HEAD'), { kind: 'none' });
   t.deepEqual(framing('GET'), { kind: 'length', bytes: 5 });
   t.is(heads.judge(answer, 'GET'), heads.judge(answer, 'GET'));
+});
+
+test('what was written of a head that repeats is written again, but never for another target, authority or shape', (t) => {
+  const heads = new RequestHeads();
+  const answers = new ResponseHeads();
+  const answer = Buffer.from('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n');
+  const shape = { chunked: false, trailers: false, close: false };
+  for (let count = 0; count < 4; count++) {
+    const request = heads.judge(get('/1'));
+    const response = answers.judge(answer, 'GET');
+    if (request.kind === 'bad' || response.kind === 'bad') return t.fail();
+    const written = (target: string, authority: string): string => serialiseRequest(request.head, target, authority);
+    t.is(written('/1', 'a.test'), 'GET /1 HTTP/1.1\r\nHost: a.test\r\n\r\n');
+    t.is(written('/2', 'a.test'), 'GET /2 HTTP/1.1\r\nHost: a.test\r\n\r\n');
+    t.is(written('/2', 'b.test'), 'GET /2 HTTP/1.1\r\nHost: b.test\r\n\r\n');
+    t.is(serialiseRequest(request.head, '/2', 'b.test', 'websocket'), 'GET /2 HTTP/1.1\r\nHost: b.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    t.is(serialiseResponse(response.head, shape), 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n');
+    t.is(serialiseResponse(response.head, { ...shape, close: true }), 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n');
+    t.true(serialiseResponse(response.head, { ...shape, chunked: true }).includes('Transfer-Encoding: chunked\r\n'));
+  }
 });
