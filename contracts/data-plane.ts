@@ -29,10 +29,7 @@ export interface RunSnapshot {
   readonly limits: Amounts;
 }
 
-/**
- * The number of each meter's recall, counted by run and meter. A proxy answers each once, with an `allowance.recalled` in its journal
- * that names the number and gives back what it held idle: the journal settles it exactly once, whatever is lost, repeated or crashes.
- */
+/** The number of each meter's recall, counted by run and meter. Each is answered once by `POST /data-plane/returns`. */
 export type Recalls = Spent;
 
 /** Lines of `GET /data-plane/stream` (NDJSON). After `hello` come all live runs, then `synced`, then changes as they happen. */
@@ -85,9 +82,26 @@ export interface DrawAnswer {
   readonly balances: Balances;
 }
 
+/**
+ * `POST /data-plane/returns`: the answer to recalls, also where there is nothing to give back. `returned` is no longer the proxy's from
+ * the moment it is first sent; it is sent again until it is answered, and counts once, by the numbers of its recalls. Answer 200 `{}`.
+ */
+export const returnSchema = z.strictObject({
+  journal_id: z.string().min(1).max(100),
+  run_id: z.string().min(1).max(100),
+  returned: spentSchema,
+  recalls: spentSchema,
+});
+export interface Return {
+  readonly journal_id: string;
+  readonly run_id: string;
+  readonly returned: Spent;
+  readonly recalls: Recalls;
+}
+
 /** Facts by which the ledger moves; see `eventTypes`. */
 export const spentFactsSchema = z.object({ spent: spentSchema });
-export const returnedFactsSchema = z.object({ returned: spentSchema, recalls: spentSchema.optional() });
+export const returnedFactsSchema = z.object({ returned: spentSchema });
 
 /**
  * `POST /data-plane/events`: one closed journal segment, byte for byte as on disk (contracts/journal.ts), gzip allowed.

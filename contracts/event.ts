@@ -21,8 +21,7 @@ export const eventTypes = [
   'egress.completed', // {egress_id, spent: {bytes_out, bytes_in}}
   'egress.failed', // the same, and {code}
   'egress.cut', // the same, and {code, meter?}
-  'allowance.returned', // {returned: {<meter>: units}}: the last word of a worker on a run that is over, or that it leaves
-  'allowance.recalled', // {returned: {<meter>: units}, recalls: {<meter>: number}}: idle units that the control plane asked back
+  'allowance.returned', // {returned: {<meter>: units}}
   'journal.opened', // {journal_id, slot}
   'journal.recovered', // {journal_id, open: [{egress_id, run_id}]}: written after a crash by the worker that took the slot over, one for every 400 open exchanges
   'journal.omitted', // {records}: refusals that were not written: while the disk was full, too large, or of a run that makes too many

@@ -95,11 +95,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
       run_id, journal_id: journal.journal_id, clock,
       draw: (draw) => client.post<DrawAnswer>('/data-plane/allowances', draw),
       late: (returned) => journal.note(events.returned({ run_id, session_id }, returned).text),
-      async recalled(returned, recalls) {
-        await journal.append(events.recalled({ run_id, session_id }, returned, recalls).text);
-        // Somebody waits for it at another worker. A disk that refuses now is tried again by the journal itself.
-        journal.closeSegment().catch(() => undefined);
-      },
+      giveUp: (answer) => client.post('/data-plane/returns', answer),
     }, epoch),
     onLive: (run) => { if (configuration.jails) synchroniser.awaits(listeners.open(run)); },
     onEnded: (run) => {

@@ -55,7 +55,7 @@ function movementOf({ run_id, facts }: Event): readonly Spending[] {
   if (run_id === undefined) return [];
   const spent = spentFactsSchema.safeParse(facts);
   const returned = returnedFactsSchema.safeParse(facts);
-  return [{ run_id, ...spent.success && { spent: spent.data.spent }, ...returned.success && returned.data }];
+  return [{ run_id, ...spent.success && { spent: spent.data.spent }, ...returned.success && { returned: returned.data.returned } }];
 }
 
 /** Runs with an exchange that was under way when the worker ended. */

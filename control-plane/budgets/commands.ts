@@ -1,5 +1,5 @@
 import { spendableMeters, type Amounts, type Balances, type SpendableMeter } from '../../contracts/budget.ts';
-import type { Draw, DrawAnswer } from '../../contracts/data-plane.ts';
+import type { Draw, DrawAnswer, Return } from '../../contracts/data-plane.ts';
 import type { Kysely } from 'kysely';
 import type { Change } from '../change.ts';
 import { isConflict } from '../database/failures.ts';
@@ -9,7 +9,7 @@ import type { Services } from '../services.ts';
 import { judgeShortage } from './recall-rules.ts';
 import { balanceRowsOf, recover, settle, sliceCaps, thresholdsReached, toBalances, type Movement } from './rules.ts';
 import {
-  applySettlements, findDraw, hasOutstanding, insertBalances, insertDraw, insertLedger, insertRecall, lockAllowances, lockBalances, reserve, selectAllowances,
+  answerRecalls, applySettlements, findDraw, hasOutstanding, insertBalances, insertDraw, insertLedger, insertRecall, lockAllowances, lockBalances, reserve, selectAllowances,
   selectBalances, selectHolders, selectOpenRecalls, type OpenRecall,
 } from './store.ts';
 
@@ -88,6 +88,21 @@ async function recall(change: Change, { journal_id, run_id }: Draw, meter: Spend
     change.signal('runs');
   }
   return verdict.kind !== 'exhausted';
+}
+
+/**
+ * Takes the answer to recalls. Each counts once, and gives back at most what is outstanding: one that comes after the journal was
+ * recovered, which released all of it, changes nothing.
+ */
+export async function takeReturn(services: Services, { journal_id, run_id, returned, recalls }: Return): Promise<void> {
+  const answers = spendableMeters.flatMap((meter) => recalls[meter] === undefined ? [] : [{ run_id, meter, recall: recalls[meter] }]);
+  if (answers.length === 0) return;
+  await makeChange(services, async (change) => {
+    await lockBalances(change.trx, answers);
+    const meters = await answerRecalls(change.trx, journal_id, run_id, answers);
+    const movements = meters.map((meter) => ({ run_id, meter, spent: 0, returned: returned[meter] ?? 0 })).filter((movement) => movement.returned > 0);
+    await settleSegment(change, journal_id, 'recall', movements);
+  });
 }
 
 /** Of one replica's streams: more are told as soon as some are answered. */

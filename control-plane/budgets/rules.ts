@@ -1,4 +1,3 @@
-import type { Recalls } from '../../contracts/data-plane.ts';
 import { spendableMeters, type Amounts, type Balances, type Meter, type SpendableMeter, type Spent } from '../../contracts/budget.ts';
 
 /**
@@ -40,13 +39,12 @@ export interface Allowance {
   readonly outstanding: number;
 }
 
-/** What a segment says of one run and meter: units spent, units given back, and the last recall that it answers (0: none). */
+/** What a segment says of one run and meter: units spent, units given back. */
 export interface Movement {
   readonly run_id: string;
   readonly meter: SpendableMeter;
   readonly spent: number;
   readonly returned: number;
-  readonly answered: number;
 }
 
 /** How the books move: `covered` of `spent` were reserved; `released` go back to what remains. */
@@ -76,7 +74,7 @@ export function settle(movements: readonly Movement[], allowances: readonly Allo
 export function recover(allowances: readonly Allowance[], openRuns: ReadonlySet<string>): readonly Movement[] {
   return allowances.filter(({ outstanding }) => outstanding > 0).map(({ run_id, meter, outstanding }) => {
     const perhapsUsed = meter !== 'requests' && openRuns.has(run_id);
-    return { run_id, meter, spent: perhapsUsed ? outstanding : 0, returned: perhapsUsed ? 0 : outstanding, answered: 0 };
+    return { run_id, meter, spent: perhapsUsed ? outstanding : 0, returned: perhapsUsed ? 0 : outstanding };
   });
 }
 
@@ -85,21 +83,19 @@ export interface Spending {
   readonly run_id: string;
   readonly spent?: Spent;
   readonly returned?: Spent;
-  readonly recalls?: Recalls | undefined;
 }
 
 /** Sums by run and meter, in the order in which rows are locked. */
 export function sumMovements(facts: Iterable<Spending>): readonly Movement[] {
-  const sums = new Map<string, { run_id: string; meter: SpendableMeter; spent: number; returned: number; answered: number }>();
-  for (const { run_id, spent, returned, recalls } of facts) {
+  const sums = new Map<string, { run_id: string; meter: SpendableMeter; spent: number; returned: number }>();
+  for (const { run_id, spent, returned } of facts) {
     for (const meter of spendableMeters) {
-      const units = { spent: spent?.[meter] ?? 0, returned: returned?.[meter] ?? 0, answered: recalls?.[meter] ?? 0 };
-      if (units.spent === 0 && units.returned === 0 && units.answered === 0) continue;
+      const units = { spent: spent?.[meter] ?? 0, returned: returned?.[meter] ?? 0 };
+      if (units.spent === 0 && units.returned === 0) continue;
       const key = keyOf({ run_id, meter });
-      const sum = sums.get(key) ?? { run_id, meter, spent: 0, returned: 0, answered: 0 };
+      const sum = sums.get(key) ?? { run_id, meter, spent: 0, returned: 0 };
       sum.spent += units.spent;
       sum.returned += units.returned;
-      sum.answered = Math.max(sum.answered, units.answered);
       sums.set(key, sum);
     }
   }

@@ -133,9 +133,8 @@ function allowancesOf(trx: Trx, journal_id: string) {
 export async function applySettlements(trx: Trx, journal_id: string, settlements: readonly Settlement[]): Promise<readonly BalanceRow[]> {
   const rows = toJson(settlements);
   await sql`
-    update allowances a set settled = a.settled + m.covered, returned = a.returned + m.released,
-      answered = greatest(a.answered, least(m.answered, a.recall))
-    from jsonb_to_recordset(${rows}::jsonb) as m(run_id text, meter text, covered int8, released int8, answered int8)
+    update allowances a set settled = a.settled + m.covered, returned = a.returned + m.released
+    from jsonb_to_recordset(${rows}::jsonb) as m(run_id text, meter text, covered int8, released int8)
     where a.journal_id = ${journal_id} and a.run_id = m.run_id and a.meter = m.meter`.execute(trx);
   const moved = await sql<BalanceRow>`
     update balances b set used = b.used + m.spent, reserved = b.reserved - m.covered - m.released
@@ -191,4 +190,14 @@ export async function selectOpenRecalls(database: Kysely<Tables>, journal_ids: r
   return await database.selectFrom('allowances').select(['journal_id', 'run_id', 'meter', 'recall'])
     .where('journal_id', 'in', journal_ids).where(sql<boolean>`recall > answered`).where(sql<boolean>`drawn > settled + returned`)
     .orderBy('recalled_at', 'desc').limit(limit).execute();
+}
+
+/** Marks recalls as answered; gives the meters of those that were not before. The caller has locked their balances. */
+export async function answerRecalls(trx: Trx, journal_id: string, run_id: string, answers: readonly { readonly meter: SpendableMeter; readonly recall: number }[]): Promise<readonly SpendableMeter[]> {
+  const { rows } = await sql<{ meter: SpendableMeter }>`
+    update allowances a set answered = m.recall
+    from jsonb_to_recordset(${toJson(answers)}::jsonb) as m(meter text, recall int8)
+    where a.journal_id = ${journal_id} and a.run_id = ${run_id} and a.meter = m.meter and a.answered < m.recall and a.recall >= m.recall
+    returning a.meter`.execute(trx);
+  return rows.map(({ meter }) => meter);
 }

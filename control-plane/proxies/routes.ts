@@ -1,8 +1,9 @@
 import type { Router } from '@koa/router';
 import { z } from 'zod';
-import { acknowledgementSchema, dataPlaneVersion, drawSchema } from '../../contracts/data-plane.ts';
+import { acknowledgementSchema, dataPlaneVersion, drawSchema, returnSchema } from '../../contracts/data-plane.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import { ingest, segmentLimit } from '../audit/ingest.ts';
+import { takeReturn } from '../budgets/commands.ts';
 import { allow } from '../http/authentication.ts';
 import { readBody, readJson } from '../http/body.ts';
 import type { State } from '../http/context.ts';
@@ -41,6 +42,12 @@ export function proxiesRoutes(services: Services, hub: Hub): Router<State> {
   router.post('/data-plane/allowances', async (ctx) => {
     allow(ctx, 'proxy');
     ctx.body = await draw(services, await readJson(ctx, drawSchema));
+  });
+
+  router.post('/data-plane/returns', async (ctx) => {
+    allow(ctx, 'proxy');
+    await takeReturn(services, await readJson(ctx, returnSchema));
+    ctx.body = {};
   });
 
   router.post('/data-plane/events', async (ctx) => {

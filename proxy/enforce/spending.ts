@@ -1,9 +1,10 @@
 import type { Clock, Timer } from '../../contracts/clock.ts';
 import { spendableMeters, type SpendableMeter, type Spent } from '../../contracts/budget.ts';
-import type { Draw, DrawAnswer, Recalls } from '../../contracts/data-plane.ts';
+import type { Draw, DrawAnswer, Recalls, Return } from '../../contracts/data-plane.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import { newId } from '../../contracts/ids.ts';
 import { MeterAccount, type Demand } from './meter-account.ts';
+import { RepeatedCall } from './repeated-call.ts';
 
 export interface SpendingOptions {
   readonly run_id: string;
@@ -13,19 +14,16 @@ export interface SpendingOptions {
   readonly draw: (draw: Draw) => Promise<DrawAnswer>;
   /** Units that came after the run's were returned have to be returned as well. */
   readonly late: (returned: Spent) => void;
-  /** Puts the answer to a recall on record; units are gone once it settles, and still ours where it rejects. */
-  readonly recalled: (returned: Spent, recalls: Recalls) => Promise<void>;
+  /** `POST /data-plane/returns`. */
+  readonly giveUp: (answer: Return) => Promise<unknown>;
 }
 
 /** Meters of the draw that is under way. */
 type Demands = Partial<Record<SpendableMeter, Demand>>;
 
-const firstRetryMs = 100;
-const longestRetryMs = 2000;
 /** Pauses between draws while others are asked for what they hold idle: an answer takes some 15 ms, of one that is silent 2 s. */
 const firstPauseMs = 20;
 const longestPauseMs = 250;
-const recallRetryMs = 250;
 
 /**
  * What one worker holds of one run's budget and spends in memory. One draw is under way at a time and serves all who wait; it is
@@ -35,10 +33,10 @@ export class RunSpending {
   readonly #options: SpendingOptions;
   readonly #meters: Readonly<Record<SpendableMeter, MeterAccount>>;
   #epoch: number;
-  #drawing: Draw | undefined;
+  readonly #drawing: RepeatedCall<Draw, DrawAnswer>;
+  readonly #returning: RepeatedCall<Return, unknown>;
+  /** What the draw under way is for. */
   #demands: Demands = {};
-  #retry: Timer | undefined;
-  #retryMs = firstRetryMs;
   #pause: Timer | undefined;
   #pauseMs = firstPauseMs;
   #closed: SallyportError | undefined;
@@ -47,16 +45,23 @@ export class RunSpending {
   /** What the control plane has asked back and has not been answered. */
   #recalls: Recalls = {};
   #answering = false;
+  /** Units were given up, and were refused: the control plane may have taken them by an earlier try. */
+  #doubtful = false;
 
   constructor(options: SpendingOptions, epoch: number) {
     this.#options = options;
     this.#epoch = epoch;
     const account = (meter: SpendableMeter): MeterAccount => new MeterAccount(meter, options.clock);
     this.#meters = { requests: account('requests'), bytes_out: account('bytes_out'), bytes_in: account('bytes_in') };
+    this.#drawing = new RepeatedCall(options.clock, options.draw, (_draw, answer) => this.#drawn(answer));
+    this.#returning = new RepeatedCall(options.clock, options.giveUp, ({ returned }, answer) => {
+      this.#doubtful ||= answer instanceof SallyportError && Object.keys(returned).length > 0;
+      this.#goOn();
+    });
   }
 
-  /** A draw whose answer is not known yet; units may be ours without our knowing. */
-  get unsettled(): boolean { return this.#drawing !== undefined; }
+  /** A call whose answer is not known yet; units may be ours without our knowing, or not have been given back. */
+  get unsettled(): boolean { return this.#drawing.pending || this.#returning.pending || this.#doubtful; }
 
   take(meter: SpendableMeter, units: number): number {
     const account = this.#meters[meter];
@@ -87,11 +92,8 @@ export class RunSpending {
 
   /** The control plane can be asked again. */
   wake(): void {
-    if (this.#retry === undefined) return;
-    this.#retry.cancel();
-    this.#retry = undefined;
-    this.#retryMs = firstRetryMs;
-    void this.#send();
+    this.#drawing.wake();
+    this.#returning.wake();
   }
 
   /** Units of another incarnation of the database are void: it has never heard of them. */
@@ -121,9 +123,10 @@ export class RunSpending {
     return this.#takeIdle(spendableMeters);
   }
 
-  /** No longer asks what a draw brought. */
+  /** No longer asks what a draw brought, or whether a return has come. */
   abandon(): void {
-    this.#retry?.cancel();
+    this.#drawing.abandon();
+    this.#returning.abandon();
   }
 
   #wait(meter: SpendableMeter, units: number, takes: boolean): Promise<SallyportError | undefined> {
@@ -131,8 +134,8 @@ export class RunSpending {
     const why = this.#closed ?? account.believed ?? (this.#silent ? account.unanswered() : undefined);
     if (why !== undefined) return Promise.resolve(why);
     const served = account.wait(units, takes, () => {
-      if (account.recalling && this.#retry === undefined) return account.exhausted();
-      this.#silent = this.#drawing !== undefined;
+      if (account.recalling && !this.#drawing.failing) return account.exhausted();
+      this.#silent = this.#drawing.pending;
       return account.unanswered();
     });
     this.#start();
@@ -141,7 +144,7 @@ export class RunSpending {
 
   /** One draw for all meters of which more is needed or soon will be; after what was asked back has gone. */
   #start(): void {
-    if (this.#drawing !== undefined || this.#closed !== undefined || this.#answering) return;
+    if (this.#drawing.pending || this.#closed !== undefined || this.#answering) return;
     const wanted: Spent = {};
     const waiting: Spent = {};
     this.#demands = {};
@@ -154,28 +157,17 @@ export class RunSpending {
     }
     if (Object.keys(wanted).length === 0) return;
     const { clock, journal_id, run_id } = this.#options;
-    this.#drawing = { draw_id: newId('draw', clock.now()), journal_id, run_id, epoch: this.#epoch, wanted, waiting };
-    void this.#send();
+    this.#drawing.start({ draw_id: newId('draw', clock.now()), journal_id, run_id, epoch: this.#epoch, wanted, waiting });
   }
 
-  async #send(): Promise<void> {
-    let answer: DrawAnswer;
-    try {
-      answer = await this.#options.draw(this.#drawing!);
-    } catch (error) {
-      if (error instanceof SallyportError && error.entry.status < 500) {
-        for (const [account] of this.#drawn()) account.refuse(error);
-        return this.#goOn();
-      }
-      this.#retry = this.#options.clock.setTimeout(() => {
-        this.#retry = undefined;
-        void this.#send();
-      }, this.#retryMs, { background: true });
-      this.#retryMs = Math.min(this.#retryMs * 2, longestRetryMs);
-      return;
+  #drawn(answer: DrawAnswer | SallyportError): void {
+    this.#silent = false;
+    for (const meter of spendableMeters) {
+      const demand = this.#demands[meter];
+      if (demand === undefined) continue;
+      if (answer instanceof SallyportError) this.#meters[meter].refuse(answer);
+      else this.#meters[meter].answered(demand, answer);
     }
-    this.#retryMs = firstRetryMs;
-    for (const [account, demand] of this.#drawn()) account.answered(demand, answer);
     if (this.#closed !== undefined) {
       const late = this.takeAll();
       if (Object.keys(late).length > 0) this.#options.late(late);
@@ -188,16 +180,6 @@ export class RunSpending {
   #goOn(): void {
     this.#answerSoon();
     if (spendableMeters.some((meter) => this.#meters[meter].waits)) this.#start();
-  }
-
-  /** What the draw was for, which is over. */
-  #drawn(): readonly (readonly [MeterAccount, Demand])[] {
-    this.#drawing = undefined;
-    this.#silent = false;
-    return spendableMeters.flatMap((meter) => {
-      const demand = this.#demands[meter];
-      return demand === undefined ? [] : [[this.#meters[meter], demand] as const];
-    });
   }
 
   /** Whoever waits for units that are being recalled draws again after a pause. */
@@ -219,27 +201,18 @@ export class RunSpending {
    * been served has taken its units by then.
    */
   #answerSoon(): void {
-    if (this.#answering || this.#drawing !== undefined || this.#closed !== undefined || Object.keys(this.#recalls).length === 0) return;
+    if (this.#answering || this.#drawing.pending || this.#returning.pending || this.#closed !== undefined || Object.keys(this.#recalls).length === 0) return;
     this.#answering = true;
     setImmediate(() => {
       this.#answering = false;
       if (this.#closed !== undefined) return;
       const recalls = this.#recalls;
       this.#recalls = {};
-      void this.#answer(this.#takeIdle(spendableMeters.filter((meter) => recalls[meter] !== undefined)), recalls);
+      const { journal_id, run_id } = this.#options;
+      const returned = this.#takeIdle(spendableMeters.filter((meter) => recalls[meter] !== undefined));
+      this.#returning.start({ journal_id, run_id, returned, recalls });
       this.#start();
     });
-  }
-
-  async #answer(returned: Spent, recalls: Recalls): Promise<void> {
-    try {
-      await this.#options.recalled(returned, recalls);
-    } catch {
-      // Not on record, and never will be: the units are still ours.
-      for (const meter of spendableMeters) this.giveBack(meter, returned[meter] ?? 0);
-      if (this.#closed === undefined) this.#options.clock.setTimeout(() => this.recall(recalls), recallRetryMs, { background: true });
-      else this.#options.late(this.takeAll());
-    }
   }
 
   #takeIdle(meters: readonly SpendableMeter[]): Spent {

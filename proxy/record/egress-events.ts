@@ -1,6 +1,5 @@
 import type { Spent } from '../../contracts/budget.ts';
 import type { Clock } from '../../contracts/clock.ts';
-import type { Recalls } from '../../contracts/data-plane.ts';
 import type { Decision } from '../../contracts/decision.ts';
 import type { DecidedPayload, DeniedFacts, DeniedPayload, EgressDescription, OutcomeFacts, OutcomePayload } from '../../contracts/egress-record.ts';
 import type { EventType } from '../../contracts/event.ts';
@@ -103,10 +102,6 @@ export class EventWriter {
 
   returned(attribution: Attribution, returned: Spent): Line {
     return this.#line('allowance.returned', attribution, '', '', quoteObject({ returned }), '{}');
-  }
-
-  recalled(attribution: Attribution, returned: Spent, recalls: Recalls): Line {
-    return this.#line('allowance.recalled', attribution, '', '', quoteObject({ returned, recalls }), '{}');
   }
 
   opened(journalId: string, slot: number): Line {

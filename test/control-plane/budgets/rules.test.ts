@@ -22,7 +22,7 @@ test('what remains is never below zero, and unlimited is null', (t) => {
 });
 
 const units = fc.nat({ max: 1000 });
-const movement = fc.record({ run_id: fc.constantFrom('r1', 'r2'), meter: fc.constantFrom(...spendableMeters), spent: units, returned: units, answered: fc.constant(0) });
+const movement = fc.record({ run_id: fc.constantFrom('r1', 'r2'), meter: fc.constantFrom(...spendableMeters), spent: units, returned: units });
 
 test('settling never moves more out of a reservation than is outstanding, and records spending whole', (t) => {
   fc.assert(fc.property(fc.uniqueArray(movement, { selector: ({ run_id, meter }) => run_id + meter }), fc.array(units, { minLength: 6, maxLength: 6 }), (movements, held) => {
@@ -45,21 +45,21 @@ test('after a crash requests are exact; bytes of a run with an open exchange cou
     { run_id: 'idle', meter: 'bytes_out', outstanding: 0 },
   ] as const;
   t.deepEqual(recover(allowances, new Set(['open'])), [
-    { run_id: 'open', meter: 'requests', spent: 0, returned: 3, answered: 0 },
-    { run_id: 'open', meter: 'bytes_in', spent: 100, returned: 0, answered: 0 },
-    { run_id: 'idle', meter: 'bytes_in', spent: 0, returned: 50, answered: 0 },
+    { run_id: 'open', meter: 'requests', spent: 0, returned: 3 },
+    { run_id: 'open', meter: 'bytes_in', spent: 100, returned: 0 },
+    { run_id: 'idle', meter: 'bytes_in', spent: 0, returned: 50 },
   ]);
 });
 
-test('movements are summed by run and meter, in one order whatever the order of the events; of recalls the last counts', (t) => {
+test('movements are summed by run and meter, in one order whatever the order of the events', (t) => {
   const facts = [
     { run_id: 'b', spent: { requests: 1 } }, { run_id: 'a', spent: { bytes_out: 5, bytes_in: 7 } },
-    { run_id: 'b', recalls: { requests: 2 } }, { run_id: 'b', spent: { requests: 1 }, returned: { requests: 4 }, recalls: { requests: 3 } }, { run_id: 'a', spent: { bytes_in: 0 } },
+    { run_id: 'b', spent: { requests: 1 }, returned: { requests: 4 } }, { run_id: 'a', spent: { bytes_in: 0 } },
   ];
   const expected = [
-    { run_id: 'a', meter: 'bytes_in', spent: 7, returned: 0, answered: 0 },
-    { run_id: 'a', meter: 'bytes_out', spent: 5, returned: 0, answered: 0 },
-    { run_id: 'b', meter: 'requests', spent: 2, returned: 4, answered: 3 },
+    { run_id: 'a', meter: 'bytes_in', spent: 7, returned: 0 },
+    { run_id: 'a', meter: 'bytes_out', spent: 5, returned: 0 },
+    { run_id: 'b', meter: 'requests', spent: 2, returned: 4 },
   ];
   t.deepEqual(sumMovements(facts) as unknown, expected);
   t.deepEqual(sumMovements(facts.toReversed()) as unknown, expected);

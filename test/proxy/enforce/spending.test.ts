@@ -26,7 +26,7 @@ function setUp(limits: Partial<Record<SpendableMeter, number>> = {}): Setup {
   const setup: Setup = {
     clock, limits, draws: [], late: [], given: { requests: 0, bytes_out: 0, bytes_in: 0 }, fail: undefined, hold: undefined,
     spending: new RunSpending({
-      run_id: 'run_1', journal_id: 'jnl_1', clock, late: (returned) => setup.late.push(returned), recalled: () => Promise.resolve(),
+      run_id: 'run_1', journal_id: 'jnl_1', clock, late: (returned) => setup.late.push(returned), giveUp: () => Promise.resolve(),
       async draw(draw) {
         setup.draws.push(draw);
         const known = answers.get(draw.draw_id);
