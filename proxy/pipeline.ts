@@ -1,4 +1,5 @@
 import type { Clock } from '../contracts/clock.ts';
+import type { Reason } from '../contracts/decision.ts';
 import { SallyportError, toSallyportError } from '../contracts/errors.ts';
 import { newId } from '../contracts/ids.ts';
 import type { Refused } from './accept/refused.ts';
@@ -32,6 +33,7 @@ export interface PipelineContext extends EnforceContext, IdentifyContext {
  * exactly one of completed, failed and cut. A denial is a value; what is thrown is a fault and becomes a refusal too.
  */
 export async function handle(context: PipelineContext, exchange: Exchange): Promise<void> {
+  const began = context.clock.monotonic();
   const state: Progress = { egress_id: newId('egress', context.clock.now()), caller: undefined, egress: undefined, judgement: undefined };
   try {
     const identity = identify(exchange, context);
@@ -51,8 +53,10 @@ export async function handle(context: PipelineContext, exchange: Exchange): Prom
       case 'denied':
         return refuse(context, exchange, subjectOf(state), egress, enforced.denial, enforced.judgement);
       case 'inside':
+        permitted(judgement, 'inside', false, 0);
         return context.acceptInside(exchange, egress, caller, (denial) => { record(context, exchange, subjectOf(state), egress, denial, judgement); });
       case 'permit':
+        permitted(judgement, enforced.permit.kind, enforced.waited, context.clock.monotonic() - began);
         return settle(context, subjectOf(state), enforced, await forwarded(context, enforced, exchange));
     }
   } catch (error) {
@@ -121,8 +125,20 @@ function record({ events, journal, refusals }: PipelineContext, exchange: Pick<E
     return false;
   }
   journal.note(events.denied(subject, exchange, egress, denial, judgement).text);
-  signals.denied.publish({ egress_id: subject.egress_id, run_id, code: denial.code });
+  if (signals.denied.hasSubscribers) {
+    const { code, effect, reasons } = denial;
+    signals.denied.publish({ egress_id: subject.egress_id, run_id, code, effect, rule: code.startsWith('core.') ? code : ruleOf(reasons, effect) });
+  }
   return true;
+}
+
+function permitted({ decision: { effect, reasons } }: Judgement, act: 'http' | 'tunnel' | 'inside', waited: boolean, added_ms: number): void {
+  if (signals.permitted.hasSubscribers) signals.permitted.publish({ act, effect, rule: ruleOf(reasons, effect) ?? '', waited, added_ms });
+}
+
+/** The first rule that gave the effect. */
+function ruleOf(reasons: readonly Reason[], effect: Denial['effect'] | Reason['effect']): string | undefined {
+  return reasons.find((reason) => reason.effect === effect)?.rule;
 }
 
 /** What became of the exchange. `forward/` gives an outcome for all that can happen; should it ever throw, what it took counts as passed. */
@@ -147,5 +163,8 @@ function settle({ events, journal }: PipelineContext, subject: Subject, granted:
   if (unpaid > 0) signals.fault.publish({ where: 'metering', error: new SallyportError('internal', `${unpaid} bytes of ${subject.egress_id} passed without having been taken.`) });
   journal.note(events.ended(subject, granted.decided_id, outcome).text, subject.egress_id);
   granted.finish();
-  signals.ended.publish({ egress_id: subject.egress_id, run_id: subject.attribution?.run_id, kind: outcome.kind, code: outcome.code });
+  if (signals.ended.hasSubscribers) {
+    const { kind, code, bytes_out, bytes_in, first_byte_ms } = outcome;
+    signals.ended.publish({ egress_id: subject.egress_id, run_id: subject.attribution?.run_id, act: granted.permit.kind, kind, code, bytes_out, bytes_in, first_byte_ms });
+  }
 }

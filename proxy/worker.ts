@@ -29,6 +29,8 @@ import { FailedAttempts, refusalLimits } from './identify/attempts.ts';
 import { attributionOf } from './identify/identify.ts';
 import { ended } from './identify/rules.ts';
 import { InternalRoute } from './internal/internal-route.ts';
+import { startMetrics } from './metrics/push.ts';
+import { timed } from './metrics/timed.ts';
 import { ReverseProxy } from './internal/reverse-proxy.ts';
 import { RunListeners } from './listeners.ts';
 import { handle, recordRefused, type PipelineContext } from './pipeline.ts';
@@ -93,7 +95,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     clock,
     makeSpending: ({ run_id, session_id, epoch }) => new RunSpending({
       run_id, journal_id: journal.journal_id, clock,
-      draw: (draw) => client.post<DrawAnswer>('/data-plane/allowances', draw),
+      draw: (draw) => timed(clock, client.post<DrawAnswer>('/data-plane/allowances', draw), (took_ms, outcome) => signals.drawn.publish({ outcome, took_ms })),
       late: (returned) => journal.note(events.returned({ run_id, session_id }, returned).text),
       giveUp: (answer) => client.post('/data-plane/returns', answer),
     }, epoch),
@@ -105,7 +107,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
   });
   const synchroniser: Synchroniser = new Synchroniser({
     clock, proxy_id, runs,
-    loadPolicy: (revision) => policy.load(revision),
+    loadPolicy: (revision) => timed(clock, policy.load(revision), (took_ms) => signals.loaded.publish({ took_ms })),
     revision: () => policy.revision,
     acknowledge: (acknowledgement) => client.post('/data-plane/acknowledgements', acknowledgement),
     sealed: (journalId, through) => shipping.sealed(journalId, through),
@@ -185,6 +187,10 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     lock.release();
     throw error;
   }
+  const metrics = startMetrics({
+    clock, proxy_id, post: (push) => client.post('/data-plane/metrics', push),
+    gauges: { connections: () => shared.caps.open, runs: () => [...runs.all()].length, lag: () => shipping.lag },
+  });
   const stream = new PushStream({
     clock,
     open: (signal) => client.open(`/data-plane/stream?proxy_id=${proxy_id}&journal_id=${journal.journal_id}`, signal),
@@ -215,6 +221,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     await Promise.race([shipping.shipped(journal.journal_id, through), late.promise]);
     timer.cancel();
     await shipping.end();
+    metrics.end();
     forwarder.close();
     sweep.close();
     client.close();

@@ -12,6 +12,9 @@ export class ConnectionCaps {
     this.#limits = limits;
   }
 
+  /** Of all listeners together. */
+  get open(): number { return this.#all; }
+
   /** Counts one more, or says which cap it would break. */
   enter(source: Source): 'overloaded' | 'rate_limited' | undefined {
     if (this.#all >= this.#limits.connections) return 'overloaded';

@@ -27,6 +27,8 @@ export interface Granted {
   readonly permit: Permit;
   readonly decided_id: string;
   readonly spending: PermitSpending;
+  /** The control plane had to be asked for the unit of `requests`. */
+  readonly waited: boolean;
   /** To be called once, when nothing flows any more. */
   readonly finish: () => void;
 }
@@ -115,7 +117,7 @@ export async function enforce(context: EnforceContext, subject: Subject, exchang
       }
     },
   });
-  return { kind: 'permit', permit, decided_id: line.event_id, spending, finish: () => run.finish(stop) };
+  return { kind: 'permit', permit, decided_id: line.event_id, spending, waited: reserving instanceof Promise, finish: () => run.finish(stop) };
 }
 
 function poolKey(runId: string, { host, port }: Egress, addresses: readonly PermittedAddress[]): string {

@@ -6,6 +6,7 @@ import type { Exchange, ResponseHead } from '../exchange.ts';
 import { FailedAttempts } from '../identify/attempts.ts';
 import type { Caller } from '../identify/identify.ts';
 import { catalogueRefusal } from '../refusal.ts';
+import { signals } from '../signals.ts';
 import { collectBody } from './body.ts';
 import type { ReverseProxy, ReverseRequest } from './reverse-proxy.ts';
 import { internalLimits, internalRate, internalTarget, passedFields, type InternalLimits } from './rules.ts';
@@ -50,7 +51,8 @@ export class InternalRoute {
         this.#leave(run_id);
       }
     } catch (error) {
-      const { code, message, extras } = toSallyportError(error);
+      const { code, message, extras, entry } = toSallyportError(error);
+      if (signals.internal.hasSubscribers) signals.internal.publish({ status: entry.status });
       exchange.refuse(catalogueRefusal(code, message, extras.retry_after === undefined ? {} : { retry_after: extras.retry_after }));
     }
   };
@@ -76,6 +78,7 @@ export class InternalRoute {
       outgoing.on('response', (response) => {
         timer.cancel();
         answer = response;
+        if (signals.internal.hasSubscribers) signals.internal.publish({ status: response.statusCode ?? 0 });
         transfer.begin(headOf(response, asked.method));
         transfer.flush();
         response.on('data', (bytes: Buffer) => {

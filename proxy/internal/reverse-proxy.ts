@@ -1,11 +1,7 @@
 import { createServer, request, type ClientRequest } from 'node:http';
 import { duplexPair, type Duplex } from 'node:stream';
 import { createProxyServer } from 'http-proxy-3';
-
-/** Where the control plane is: a Unix socket of this machine, or `http(s)://host:port`. */
-export type ReverseTarget =
-  | { readonly socketPath: string }
-  | { readonly url: URL; readonly ca?: string };
+import type { ControlPlaneAddress } from '../control-plane/client.ts';
 
 export interface ReverseRequest {
   readonly method: string;
@@ -30,7 +26,7 @@ export class ReverseProxy {
   readonly #identities = new WeakMap<Duplex, Readonly<Record<string, string>>>();
   readonly #server;
 
-  constructor(target: ReverseTarget) {
+  constructor(target: ControlPlaneAddress) {
     const proxy = createProxyServer({
       target: 'socketPath' in target ? { socketPath: target.socketPath, host: 'control-plane', port: 80 } : target.url,
       // Connections are not kept: one that the control plane has just closed would cost the agent a failure.

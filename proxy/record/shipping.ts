@@ -23,11 +23,13 @@ export interface ShippingOptions {
   readonly beforeDeletion: (journalId: string, through: number) => Promise<void>;
 }
 
+type Kept = Shippable & { /** When it came here, monotonic milliseconds. */ readonly kept_at: number };
+
 interface Line {
   readonly journal_id: string;
   readonly folder: string;
   /** On disk, in order. */
-  readonly segments: Shippable[];
+  readonly segments: Kept[];
   /** Sequence of the next one to send. */
   next: number;
   /** Whether a worker still writes it. */
@@ -70,15 +72,25 @@ export class Shipping {
   }
 
   addJournal(journalId: string, folder: string, live: boolean, segments: readonly Shippable[]): void {
-    this.#lines.set(journalId, { journal_id: journalId, folder, segments: [...segments], next: segments[0]?.sequence ?? 0, live, stopped: undefined });
+    this.#lines.set(journalId, { journal_id: journalId, folder, segments: segments.map((segment) => this.#kept(segment)), next: segments[0]?.sequence ?? 0, live, stopped: undefined });
     for (const { bytes } of segments) this.#bytes += bytes;
     this.#work();
   }
 
   add(segment: Shippable): void {
-    this.#lines.get(segment.journal_id)!.segments.push(segment);
+    this.#lines.get(segment.journal_id)!.segments.push(this.#kept(segment));
     this.#bytes += segment.bytes;
     this.#work();
+  }
+
+  /** What the control plane has not taken: its bytes, and for how long the oldest of it has been here. */
+  get lag(): { readonly bytes: number; readonly milliseconds: number } {
+    const now = this.#options.clock.monotonic();
+    const waiting = [...this.#lines.values()].flatMap(({ segments, next }) => segments.filter(({ sequence }) => sequence >= next));
+    return {
+      bytes: waiting.reduce((sum, { bytes }) => sum + bytes, 0),
+      milliseconds: waiting.reduce((longest, { kept_at }) => Math.max(longest, now - kept_at), 0),
+    };
   }
 
   /** Settles once the control plane has taken `through` and all before it. */
@@ -127,6 +139,10 @@ export class Shipping {
     this.#retry?.cancel();
     await this.#working;
     await this.#deleting;
+  }
+
+  #kept(segment: Shippable): Kept {
+    return { ...segment, kept_at: this.#options.clock.monotonic() };
   }
 
   #work(): void {
