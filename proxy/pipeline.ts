@@ -91,8 +91,8 @@ interface Progress {
 
 function subjectOf({ egress_id, caller }: Pick<Progress, 'egress_id' | 'caller'>): Subject {
   if (caller === undefined) return { egress_id, attribution: undefined, assurance: undefined };
-  const { run_id, session_id, channel } = caller.run.snapshot;
-  return { egress_id, attribution: { run_id, session_id }, assurance: channel === 'jail' ? 'jailed' : 'cooperative' };
+  const { attribution, snapshot: { channel } } = caller.run;
+  return { egress_id, attribution, assurance: channel === 'jail' ? 'jailed' : 'cooperative' };
 }
 
 /** The agent's way to the control plane: neither judged nor metered nor recorded. */

@@ -11,6 +11,8 @@ import { outOfTime, standing, staleEpoch } from './identify/rules.ts';
 export class LiveRun {
   readonly run_id: string;
   readonly spending: RunSpending;
+  /** To whom its exchanges are recorded. */
+  readonly attribution: { readonly run_id: string; readonly session_id: string };
   #snapshot: RunSnapshot;
   #tokenSha256: Buffer;
   #allowAddresses: readonly Cidr[];
@@ -20,6 +22,7 @@ export class LiveRun {
   constructor(snapshot: RunSnapshot, spending: RunSpending) {
     this.run_id = snapshot.run_id;
     this.spending = spending;
+    this.attribution = { run_id: snapshot.run_id, session_id: snapshot.session_id };
     this.#snapshot = snapshot;
     this.#tokenSha256 = Buffer.from(snapshot.token_sha256, 'hex');
     this.#allowAddresses = rangesOf(snapshot);

@@ -13,7 +13,7 @@ import { controlPlaneAddress, type Configuration } from './config.ts';
 import { ControlPlane } from './control-plane/client.ts';
 import { PushStream } from './control-plane/stream.ts';
 import { Synchroniser } from './control-plane/synchroniser.ts';
-import type { Decide } from './decide/judge.ts';
+import type { Decide } from './decide/question.ts';
 import { Policy } from './decide/policy.ts';
 import { OwnAddresses } from './describe/own-addresses.ts';
 import { AddressBook } from './enforce/addresses.ts';
@@ -120,7 +120,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
 
   const internal = new InternalRoute({ clock, reverse: new ReverseProxy(address), token: data_plane_token });
 
-  const decide: Decide = (input) => policy.decide(input);
+  const decide: Decide = (question) => policy.decide(question);
   const context: PipelineContext = {
     clock, runs, own, journal, events,
     attempts: new FailedAttempts(() => clock.monotonic()),

@@ -1,23 +1,31 @@
 import type { Clock } from '../../contracts/clock.ts';
 import { classifyAddress } from '../../contracts/addresses.ts';
-import { buildPolicyInput, type PolicyInput, type PolicyInputParts } from '../../contracts/policy-input.ts';
+import { buildPolicyInput, type PolicyInputParts } from '../../contracts/policy-input.ts';
 import type { Egress } from '../describe/egress.ts';
 import type { OwnAddresses } from '../describe/own-addresses.ts';
 import type { PermittedAddress } from '../enforce/permit.ts';
 import type { LiveRun } from '../runs.ts';
 import type { Judgement } from '../record/egress-events.ts';
-
-/** Asks policy. Throws `no_policy`, `engine_error` or `policy_invalid_decision`. */
-export type Decide = (input: PolicyInput) => Judgement;
+import type { Decide } from './question.ts';
 
 /** Policy's answer to an egress, before any name is looked up. */
 export function judge(decide: Decide, run: LiveRun, egress: Egress, own: OwnAddresses, clock: Clock): Judgement {
-  return decide(buildPolicyInput(partsOf(egress.act, run, egress, literalOf(egress, own), clock)));
+  return ask(decide, egress.act, run, egress, literalOf(egress, own), clock);
 }
 
 /** Policy's answer to one address that would be dialled. */
 export function judgeDial(decide: Decide, run: LiveRun, egress: Egress, address: PermittedAddress, clock: Clock): Judgement {
-  return decide(buildPolicyInput(partsOf('dial', run, egress, address, clock)));
+  return ask(decide, 'dial', run, egress, address, clock);
+}
+
+function ask(decide: Decide, act: 'connect' | 'request' | 'dial', run: LiveRun, egress: Egress, known: KnownAddress | undefined, clock: Clock): Judgement {
+  const { scheme, host, port, method, path, credential, host_mismatch } = egress;
+  return decide({
+    snapshot: run.snapshot,
+    // No part but the last can hold a space.
+    key: `${act} ${scheme} ${host} ${port} ${known?.address} ${known?.address_class} ${credential} ${host_mismatch} ${act === 'request' ? `${method} ${path}` : ''}`,
+    input: () => buildPolicyInput(partsOf(act, run, egress, known, clock)),
+  });
 }
 
 interface KnownAddress {

@@ -1,11 +1,11 @@
 import type { Clock } from '../../contracts/clock.ts';
 import { SallyportError, toSallyportError } from '../../contracts/errors.ts';
-import type { PolicyInput } from '../../contracts/policy-input.ts';
 import { bundleFromBytes } from '../../engine/bundle.ts';
 import { openEngine, type Engine } from '../../engine/engine.ts';
 import type { Judgement } from '../record/egress-events.ts';
 import { signals } from '../signals.ts';
 import { DecisionMemo } from './memo.ts';
+import type { Question } from './question.ts';
 
 export interface PolicyOptions {
   readonly clock: Clock;
@@ -45,10 +45,9 @@ export class Policy {
     return this.#engine === undefined ? new SallyportError('no_policy', 'The proxy has no policy yet.') : undefined;
   }
 
-  decide(input: PolicyInput): Judgement {
+  decide(question: Question): Judgement {
     if (this.#memo === undefined) throw this.unready()!;
-    const { decision, input_digest } = this.#memo.decide(input);
-    return { decision, input_digest, revision: this.revision };
+    return this.#memo.decide(question);
   }
 
   /** Settles when the revision is in force, cannot be used, or is not wanted any more. */

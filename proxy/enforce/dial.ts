@@ -1,6 +1,7 @@
 import type { Clock } from '../../contracts/clock.ts';
 import type { RunSnapshot } from '../../contracts/data-plane.ts';
-import { judgeDial, type Decide } from '../decide/judge.ts';
+import { judgeDial } from '../decide/judge.ts';
+import type { Decide } from '../decide/question.ts';
 import { coreDenial, type Denial } from '../denial.ts';
 import type { Egress } from '../describe/egress.ts';
 import type { Judgement } from '../record/egress-events.ts';

@@ -1,6 +1,7 @@
 import type { Clock } from '../../contracts/clock.ts';
 import { toSallyportError } from '../../contracts/errors.ts';
-import { judge, type Decide } from '../decide/judge.ts';
+import { judge } from '../decide/judge.ts';
+import type { Decide } from '../decide/question.ts';
 import type { Egress } from '../describe/egress.ts';
 import type { OwnAddresses } from '../describe/own-addresses.ts';
 import type { LiveRun } from '../runs.ts';

@@ -46,7 +46,7 @@ export function identify(exchange: Pick<Exchange, 'source' | 'form' | 'head'>, c
 }
 
 export function attributionOf(run: LiveRun): Attribution {
-  return { run_id: run.run_id, session_id: run.snapshot.session_id };
+  return run.attribution;
 }
 
 function accept(run: LiveRun): Identity {

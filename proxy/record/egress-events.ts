@@ -1,7 +1,7 @@
 import type { Spent } from '../../contracts/budget.ts';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Decision } from '../../contracts/decision.ts';
-import type { DecidedPayload, DeniedFacts, DeniedPayload, EgressDescription, OutcomeFacts, OutcomePayload } from '../../contracts/egress-record.ts';
+import type { DecidedPayload, DeniedFacts, DeniedPayload, EgressDescription } from '../../contracts/egress-record.ts';
 import type { EventType } from '../../contracts/event.ts';
 import { uuidv7 } from '../../contracts/ids.ts';
 import { fitsRecord } from '../../contracts/journal.ts';
@@ -48,6 +48,7 @@ export class EventWriter {
   readonly #clock: Clock;
   readonly #actor: string;
   readonly #decisions = new WeakMap<Decision, DecisionText>();
+  readonly #attributions = new WeakMap<Attribution, string>();
 
   constructor(clock: Clock, proxyId: string) {
     this.#clock = clock;
@@ -56,16 +57,17 @@ export class EventWriter {
 
   denied(subject: Subject, exchange: Pick<Exchange, 'head' | 'form'>, egress: Egress | undefined, denial: Denial, judgement: Judgement | undefined): Line {
     const facts: DeniedFacts = { egress_id: subject.egress_id, code: denial.code, effect: denial.effect };
-    const payload: DeniedPayload = {
+    const payload: Omit<DeniedPayload, 'request_headers'> = {
       ...describe(subject, exchange, egress),
       detail: denial.detail.toWellFormed(), next_steps: denial.next_steps.map((step) => step.toWellFormed()), reasons: denial.reasons, default: denial.default,
       address: denial.address ?? null, meter: denial.meter ?? null, input_digest: judgement?.input_digest ?? null,
     };
     const policy = judgement === undefined ? '' : this.#textOf(judgement).policy;
-    const line = this.#line('egress.denied', subject.attribution, '', policy, quoteObject(facts), quoteObject(payload));
-    if (fitsRecord(line.text)) return line;
+    const write = (headers: string, reasons: DeniedPayload['reasons']): Line =>
+      this.#line('egress.denied', subject.attribution, '', policy, quoteObject(facts), `${quoteObject({ ...payload, reasons }).slice(0, -1)},"request_headers":${headers}}`);
+    const line = write(redactHeaders(exchange.head.headers), payload.reasons);
     // The heads and all reasons but the first are left out.
-    return this.#line('egress.denied', subject.attribution, '', policy, quoteObject(facts), quoteObject({ ...payload, request_headers: [], reasons: payload.reasons.slice(0, 1) }));
+    return fitsRecord(line.text) ? line : write('[]', payload.reasons.slice(0, 1));
   }
 
   decided(subject: Subject, exchange: Exchange, egress: Egress, judgement: Judgement, addresses: readonly PermittedAddress[], observed: DecidedPayload['observed']): Line {
@@ -77,7 +79,7 @@ export class EventWriter {
       + `,"query_keys":${quoteList(egress.query_keys)},"request_headers":${headers},"credential":"${egress.credential}","assurance":${quoteOrNull(subject.assurance)}`
       + `,${reasons},"addresses":${quoteList(addresses.map(({ address }) => address))},"input_digest":${quote(judgement.input_digest)},"observed":${quoteOrNull(observed)}}`,
     );
-    const line = write(JSON.stringify(redactHeaders(exchange.head.headers)), judged);
+    const line = write(redactHeaders(exchange.head.headers), judged);
     return fitsRecord(line.text) ? line : write('[]', judgedText(judgement.decision, 1));
   }
 
@@ -86,18 +88,16 @@ export class EventWriter {
   }
 
   ended(subject: Subject, decidedId: string, outcome: Outcome): Line {
-    const facts: OutcomeFacts = {
-      egress_id: subject.egress_id, spent: { bytes_out: outcome.bytes_out, bytes_in: outcome.bytes_in },
-      ...(outcome.code !== undefined && { code: outcome.code }), ...(outcome.meter !== undefined && { meter: outcome.meter }),
-    };
-    const payload: OutcomePayload = {
-      status: outcome.status ?? null, address: outcome.address ?? null, response_headers: redactHeaders(outcome.response_headers),
-      first_byte_ms: outcome.first_byte_ms === undefined ? null : Math.round(outcome.first_byte_ms), duration_ms: Math.round(outcome.duration_ms),
-      ...(outcome.detail !== undefined && { detail: outcome.detail.toWellFormed() }),
-    };
-    const line = this.#line(`egress.${outcome.kind}`, subject.attribution, `"${decidedId}"`, '', quoteObject(facts), quoteObject(payload));
-    if (fitsRecord(line.text)) return line;
-    return this.#line(`egress.${outcome.kind}`, subject.attribution, `"${decidedId}"`, '', quoteObject(facts), quoteObject({ ...payload, response_headers: [] }));
+    const { kind, status, address, bytes_out, bytes_in, code, meter, first_byte_ms, duration_ms, detail } = outcome;
+    const facts = `{"egress_id":${quote(subject.egress_id)},"spent":{"bytes_out":${bytes_out},"bytes_in":${bytes_in}}`
+      + `${code === undefined ? '' : `,"code":"${code}"`}${meter === undefined ? '' : `,"meter":"${meter}"`}}`;
+    const write = (headers: string): Line => this.#line(
+      `egress.${kind}`, subject.attribution, `"${decidedId}"`, '', facts,
+      `{"status":${status ?? null},"address":${quoteOrNull(address)},"response_headers":${headers},"first_byte_ms":${first_byte_ms === undefined ? null : Math.round(first_byte_ms)}`
+      + `,"duration_ms":${Math.round(duration_ms)}${detail === undefined ? '' : `,"detail":${quote(detail.toWellFormed())}`}}`,
+    );
+    const line = write(redactHeaders(outcome.response_headers));
+    return fitsRecord(line.text) ? line : write('[]');
   }
 
   returned(attribution: Attribution, returned: Spent): Line {
@@ -120,6 +120,14 @@ export class EventWriter {
     return this.#line('engine.replaced', undefined, '', '', quoteObject({ throws }), quoteObject({ revision }));
   }
 
+  #whose(attribution: Attribution): string {
+    const known = this.#attributions.get(attribution);
+    if (known !== undefined) return known;
+    const made = `,"session_id":${quote(attribution.session_id)},"run_id":${quote(attribution.run_id)}`;
+    this.#attributions.set(attribution, made);
+    return made;
+  }
+
   #textOf({ decision, revision }: Judgement): DecisionText {
     const known = this.#decisions.get(decision);
     if (known !== undefined) return known;
@@ -132,7 +140,7 @@ export class EventWriter {
   #line(type: EventType, attribution: Attribution | undefined, causes: string, policy: string, facts: string, payload: string): Line {
     const at = this.#clock.now();
     const event_id = uuidv7(at);
-    const whose = attribution === undefined ? '' : `,"session_id":${quote(attribution.session_id)},"run_id":${quote(attribution.run_id)}`;
+    const whose = attribution === undefined ? '' : this.#whose(attribution);
     return { event_id, text: `{"v":1,"event_id":"${event_id}","type":"${type}","at":${at}${whose},"causes":[${causes}],${this.#actor}${policy},"facts":${facts},"payload":${payload}}` };
   }
 }
@@ -146,11 +154,11 @@ function judgedText({ reasons, obligations }: Decision, count: number): string {
   return `"reasons":${JSON.stringify(reasons.slice(0, count))},"obligations":${JSON.stringify(obligations)}`;
 }
 
-function describe({ assurance }: Subject, { head, form }: Pick<Exchange, 'head' | 'form'>, egress: Egress | undefined): EgressDescription {
+function describe({ assurance }: Subject, { head, form }: Pick<Exchange, 'head' | 'form'>, egress: Egress | undefined): Omit<EgressDescription, 'request_headers'> {
   const known = {
     act: egress?.act ?? (form.kind === 'connect' ? 'connect' : 'request'), form: form.kind, method: head.method,
     host: egress?.host ?? null, port: egress?.port ?? null, path: egress?.path ?? null, query_keys: egress?.query_keys ?? [],
-    request_headers: redactHeaders(head.headers), credential: egress?.credential ?? 'none', assurance: assurance ?? null,
+    credential: egress?.credential ?? 'none', assurance: assurance ?? null,
   } as const;
   return egress === undefined ? { ...known, target: targetOf(head.target) } : known;
 }
