@@ -8,6 +8,8 @@ import { authentication } from './http/authentication.ts';
 import type { State } from './http/context.ts';
 import { healthRoutes } from './http/health.ts';
 import { boundedLoad } from './http/load.ts';
+import { OwnMetrics } from './http/metrics-own.ts';
+import { metricsRoutes } from './http/metrics-routes.ts';
 import { notFound } from './http/not-found.ts';
 import { problems } from './http/problems.ts';
 import { requestIds } from './http/request-id.ts';
@@ -22,11 +24,16 @@ export function createApp(services: Services, hub: Hub, agents: AgentHub, sealer
   const app = new Koa<State>();
   // What comes here was not thrown by a step: a client that left before its answer was written is no fault of ours.
   app.on('error', (error: NodeJS.ErrnoException) => { if (!ofConnection(error)) services.onFault(toSallyportError(error), 'http'); });
+  const own = new OwnMetrics(services.clock);
+  const metrics = metricsRoutes(services, own);
+  app.use(own.count);
   app.use(requestIds(services.clock));
   app.use(problems(services.onFault));
   app.use(healthRoutes(services).routes());
   app.use(boundedLoad());
+  app.use(metrics.read.routes());
   app.use(authentication(services));
+  app.use(metrics.push.routes());
   app.use(runsRoutes(services).routes());
   app.use(proxiesRoutes(services, hub).routes());
   app.use(agentsRoutes(services, agents).routes());

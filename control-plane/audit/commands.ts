@@ -6,7 +6,7 @@ import { makeChange, type Change } from '../change.ts';
 import type { Tables } from '../database/tables.ts';
 import type { Services } from '../services.ts';
 import { selectEvents, type EventFilter } from './event-store.ts';
-import { holdOpen, registerJournal, selectSealed } from './journal-store.ts';
+import { countSegments, holdOpen, registerJournal, selectSealed } from './journal-store.ts';
 import { selectLastSeal } from './seal-store.ts';
 import { insertTree, selectTree } from './store.ts';
 
@@ -29,6 +29,11 @@ export async function incarnationOf(database: Kysely<Tables>): Promise<string> {
 /** Size of the tree that the last seal covers. */
 export async function sealedSize(database: Kysely<Tables>): Promise<number> {
   return (await selectLastSeal(database))?.size ?? 0;
+}
+
+/** Entries in the chain, those that a seal covers, and journal segments that were taken. */
+export async function chainSizes({ database: { kysely } }: Services): Promise<{ readonly entries: number; readonly sealed: number; readonly segments: number }> {
+  return { entries: (await selectTree(kysely)).size, sealed: await sealedSize(kysely), segments: await countSegments(kysely) };
 }
 
 /** Journals that are told to a proxy which connects; it has at most a few of its own, and they are among the newest. */

@@ -55,3 +55,9 @@ export async function selectSealed(database: Kysely<Tables>, after: number, limi
     .where('sealed_at_size', '>', after).where('sealed_through', '>=', 0)
     .orderBy('sealed_at_size', 'desc').limit(limit).execute();
 }
+
+/** Of all journals that are known. */
+export async function countSegments(database: Kysely<Tables>): Promise<number> {
+  const row = await database.selectFrom('journals').select((eb) => eb.fn.sum<string | number | null>('next_sequence').as('segments')).executeTakeFirst();
+  return Number(row?.segments ?? 0);
+}

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Middleware } from 'koa';
 import { onlyProxies, principalOf } from '../access/commands.ts';
 import type { PrincipalKind } from '../access/rules.ts';
+import { classifyAddress } from '../../contracts/addresses.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import type { Services } from '../services.ts';
 import type { Context, State } from './context.ts';
@@ -49,6 +50,26 @@ async function identify(services: Services, failures: FailureLimit, req: Incomin
 /** Two of them are one that can't be parsed. */
 function actingRunOf({ headersDistinct }: IncomingMessage): string | undefined {
   return headersDistinct['sallyport-run']?.join(', ');
+}
+
+/**
+ * Who may read the metrics: operators, and whoever is on this machine. What was passed on by somebody comes from elsewhere, so it
+ * needs a key as well. Throws `unauthenticated`, `forbidden` or `rate_limited`.
+ */
+export function metricsAccess(services: Services): (req: IncomingMessage) => Promise<void> {
+  const failures = new FailureLimit(services.clock);
+  return async (req) => {
+    if (req.headers.authorization === undefined && isNear(req)) return;
+    const { kind } = await identify(services, failures, req);
+    if (kind !== 'operator') throw new SallyportError('forbidden', 'Metrics are for operators.');
+  };
+}
+
+const passedOn = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via', 'sallyport-run'] as const;
+
+function isNear({ socket, headers }: IncomingMessage): boolean {
+  if (passedOn.some((name) => headers[name] !== undefined)) return false;
+  return localConnections.has(socket) || classifyAddress(socket.remoteAddress?.replace(/^::ffff:/, '') ?? '')?.address_class === 'loopback';
 }
 
 /** Throws `forbidden` unless the caller is of one of these kinds. */

@@ -15,7 +15,7 @@ import { holdSession } from '../sessions/commands.ts';
 import { actorOf, deadlineAt, legalFor, transitionActors, viewOf, withWallClock, type Run } from './rules.ts';
 import { lockNextQueued, lockRun, renewLease, renewLeasesOf, selectDrawState, selectLiveRuns, selectRun, selectRunByToken, selectRuns, selectRunsAfter, updateRun, type RunFilter } from './store.ts';
 
-export { selectRun as findRun } from './store.ts';
+export { countLive, selectRun as findRun } from './store.ts';
 
 /** Throws `not_found`. */
 export async function getRun(database: Kysely<Tables>, run_id: string): Promise<Run> {

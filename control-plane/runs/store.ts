@@ -91,6 +91,11 @@ export async function selectRuns(database: Kysely<Tables>, filter: RunFilter): P
   return (await query.orderBy('run_id', 'desc').limit(filter.limit).execute()).map(toRun);
 }
 
+/** Of the states that have any. */
+export async function countLive(database: Kysely<Tables>): Promise<readonly { readonly state: RunState; readonly count: number }[]> {
+  return await database.selectFrom('runs').where(live).groupBy('state').select((eb) => ['state', eb.fn.countAll<number>().as('count')]).execute();
+}
+
 export async function selectLiveRuns(database: Kysely<Tables>): Promise<readonly Run[]> {
   return (await database.selectFrom('runs').selectAll().where(live).orderBy('version').execute()).map(toRun);
 }

@@ -151,7 +151,7 @@ test.serial('a stream comes piece by piece, waits for a slow reader, and ends at
   });
   t.true(written < 200 * 1024 * 1024);
   client.socket.destroy();
-  await within('the stream to be closed at the control plane', stream!.destroyed ? Promise.resolve() : once(stream!, 'close'));
+  await within<unknown>('the stream to be closed at the control plane', stream!.destroyed ? Promise.resolve() : once(stream!, 'close'));
   t.pass();
 });
 
