@@ -1,7 +1,11 @@
 /** A jailed agent and the control plane: what it can ask of `sallyport.internal`, and as whom. */
+import { request } from 'node:http';
+import { join } from 'node:path';
 import { startInstallation, type Installation } from '../helpers/installation.ts';
 import { fileLifetime } from '../helpers/lifetime.ts';
 import { needs } from '../helpers/needs.ts';
+import { parsePrometheus } from '../helpers/prometheus.ts';
+import { until } from '../helpers/wait.ts';
 
 const test = needs('world', 'jail');
 
@@ -26,6 +30,16 @@ async function answers<T = Record<string, unknown>>(script: string, options: rea
 }
 
 const curl = (path: string, options: string = ''): string => `curl -s ${options} 'http://sallyport.internal${path}' | tr -d '\\n'; echo;`;
+
+/** An answer of the local API that is not JSON. */
+function text(data: string, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    request({ socketPath: join(data, 'api.sock'), path }, (response) => {
+      let answer = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => { answer += chunk; }).on('end', () => { resolve(answer); }).on('error', reject);
+    }).on('error', reject).end();
+  });
+}
 
 test.serial('A jailed agent sees its own run, by the proxy\'s word and not by its own', async (t) => {
   const { body: other } = await installation.api<Created>('POST', '/chat/run', { goal: 'other' });
@@ -68,4 +82,16 @@ test.serial('A refusal names the question to ask, without the values of the quer
 test.serial('A client that speaks HTTP through a tunnel to port 80 reaches it as well', async (t) => {
   const { run_id, lines } = await answers<{ items?: { run_id: string }[] }>(curl('/chat/run', '--proxytunnel'));
   t.deepEqual(lines[0]?.items?.map((item) => item.run_id), [run_id]);
+});
+
+test.serial('The metrics of the worker come to the control plane, and an agent can read none of them', async (t) => {
+  const { lines: [told] } = await answers<{ code?: string }>(`curl -s 'http://absent.test/' >/dev/null; ${curl('/metrics')}`);
+  t.is(told?.code, 'not_found');
+  const samples = await until('the refusal among the metrics', async () => {
+    const read = parsePrometheus(await text(installation.data, '/metrics'));
+    return read.some(({ name, labels }) => name === 'sallyport_proxy_refusals_total' && labels['code'] === 'policy_denied' && labels['proxy'] !== undefined) && read;
+  });
+  t.is(samples.find(({ name }) => name === 'sallyport_proxies_connected')?.value, 1);
+  t.is(samples.find(({ name }) => name === 'sallyport_proxy_control_plane_connected')?.value, 1);
+  t.true((samples.find(({ name }) => name === 'sallyport_segments_ingested_total')?.value ?? 0) > 0);
 });
