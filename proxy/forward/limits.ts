@@ -38,6 +38,6 @@ export const forwardLimits: ForwardLimits = {
   continue_ms: 1_000,
   interim_answers: 32,
   pooled_ms: 30_000,
-  pooled_per_key: 64,
-  pooled: 1_024,
+  pooled_per_key: 1_000,
+  pooled: 4_000,
 };

@@ -54,9 +54,9 @@ export class Upload implements BodySink, GateUser {
     return this.#gate?.blocked ?? false;
   }
 
+  /** All that is offered was the sink's to keep. */
   pass(bytes: Buffer): void {
-    this.#upstream.output.bytes(bytes);
-    this.#upstream.output.flush();
+    this.#upstream.output.give(bytes);
   }
 
   refused(meter: SpendableMeter): void {

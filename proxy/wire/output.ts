@@ -2,6 +2,8 @@ import type { Duplex } from 'node:stream';
 
 /** Up to here pieces are copied into one buffer and written at once: cheaper than a `writev` of two. */
 const joinedBytes = 65_536 + 1024;
+/** From here on a write of its own is cheaper than a copy. */
+const copiedBytes = 16_384;
 
 /**
  * Gathers what belongs into one write. `flush` leaves nothing behind that points into a borrowed buffer, so read buffers can be
@@ -32,6 +34,16 @@ export class Output {
     this.#length += bytes.length;
     if (this.#bytes === undefined) this.#bytes = bytes;
     else (this.#pieces ??= []).push(bytes);
+  }
+
+  /** Writes what was gathered and then bytes that nobody else will use, uncopied where they are many. */
+  give(bytes: Buffer): boolean {
+    if (bytes.length < copiedBytes) {
+      this.bytes(bytes);
+      return this.flush();
+    }
+    this.flush();
+    return this.#stream.destroyed || this.#stream.writableEnded || this.#stream.write(bytes);
   }
 
   /** Writes what was gathered. False: the stream wants no more until it drains. */
