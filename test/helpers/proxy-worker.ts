@@ -19,6 +19,10 @@ export interface ProxyWorkerOptions {
   /** Addresses of names; what is missing does not exist. */
   readonly names?: Readonly<Record<string, readonly string[]>>;
   readonly ask?: Ask;
+  /** Asks the name servers of `/etc/resolv.conf`, which are the test world's. */
+  readonly realNames?: boolean;
+  /** Gives the worker back although it may never be ready. */
+  readonly unready?: boolean;
   readonly configuration?: object;
 }
 
@@ -52,11 +56,11 @@ export async function startProxyWorker(lifetime: Lifetime, options: ProxyWorkerO
     data_folder: folder, slot: 0, control_plane: { socket_path: control.socketPath }, data_plane_token: control.token,
     listen: { host: '127.0.0.1', port: 0 }, ...options.configuration,
   });
-  const worker = await startWorker(configuration, { clock, resolver: new NameResolver(clock, ask), ...(options.disk !== undefined && { disk: options.disk }) });
+  const worker = await startWorker(configuration, { clock, ...(options.realNames !== true && { resolver: new NameResolver(clock, ask) }), ...(options.disk !== undefined && { disk: options.disk }) });
   let stopped: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopped ??= worker.stop(0));
   lifetime.teardown(stop);
-  await within('the worker to be ready', worker.ready);
+  if (options.unready !== true) await within('the worker to be ready', worker.ready);
   return { folder, control, worker, port: (worker.address as { readonly port: number }).port, asked, stop };
 }
 
@@ -108,7 +112,12 @@ export class RawClient {
   }
 
   async ended(): Promise<string> {
-    if (!this.#closed) await within('the connection to be closed', once(this.socket, 'close'));
+    // `once` would reject on a reset, which is an end as well.
+    await within('the connection to be closed', new Promise<void>((resolve) => {
+      const look = (): void => { if (this.#closed) resolve(); };
+      this.#changed = look;
+      look();
+    }));
     return this.#text;
   }
 
