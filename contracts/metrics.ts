@@ -4,7 +4,7 @@ import { z } from 'zod';
  * Metrics as a proxy hands them to its control plane (`POST /data-plane/metrics`), which serves them to Prometheus. Totals since the
  * worker's start; a later snapshot replaces an earlier one. Labels never hold a run, a host or anything that an agent can choose.
  */
-export const metricFamilySchema = z.strictObject({
+const metricFamilySchema = z.strictObject({
   name: z.string().regex(/^sallyport_proxy_[a-z0-9_]{1,80}$/),
   help: z.string().min(1).max(400),
   type: z.enum(['counter', 'gauge', 'histogram']),
