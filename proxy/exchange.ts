@@ -19,7 +19,7 @@ export interface RequestHead {
   readonly expects_continue: boolean;
   /**
    * Value of `Upgrade` when `Connection: upgrade` nominates it; `undefined` for a mere h2c offer, which is dropped.
-   * The pipeline refuses any other as `not_supported`; `forward/` never passes one on.
+   * All that is offered, in lower case; describe/upgrade.ts says what of it is passed on.
    */
   readonly upgrade: string | undefined;
 }
@@ -66,6 +66,8 @@ export interface Transfer {
   readonly resumeBody: () => void;
   /** Passes an interim answer (1xx but 100 and 101) on where the client understands them. */
   readonly interim: (head: ResponseHead) => void;
+  /** Answers 101 for the protocol and hands the connection over, with what the client has sent since. */
+  readonly switchTo: (head: ResponseHead, protocol: string) => Duplex;
   readonly begin: (head: ResponseHead) => void;
   /** Content without framing; the bytes may be reused after `flush`. */
   readonly write: (bytes: Buffer) => void;

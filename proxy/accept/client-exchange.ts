@@ -24,7 +24,8 @@ export interface ExchangeHost {
   answered(close: boolean): void;
   /** `framed`: the client can tell by the framing that the answer is cut. */
   abort(framed: boolean): void;
-  openTunnel(): Duplex;
+  /** Writes the answer; from then on the stream is the caller's. */
+  openTunnel(answer: string): Duplex;
 }
 
 /** One request on an HTTP/1 connection, and the writer of its answer. */
@@ -67,6 +68,11 @@ export class ClientExchange implements Exchange, Transfer {
     return this.#controller.signal;
   }
 
+  /** Clients may send what belongs into a tunnel before they know that there is none. */
+  get #mayBecomeTunnel(): boolean {
+    return this.head.method === 'CONNECT' || this.head.upgrade !== undefined;
+  }
+
   refuse(refusal: Refusal): void {
     if (this.answered || this.#tunnelled || this.isGone) return;
     this.answered = true;
@@ -76,7 +82,7 @@ export class ClientExchange implements Exchange, Transfer {
     const usable = body === 'done' || (body !== 'broken' && !waits && this.#host.restIsSmall);
     // Bytes of the tunnel may be on their way, and must not be read as requests (RFC 9110, section 9.3.6). Who is asked for credentials
     // comes again on this connection (Java, apt, Chromium).
-    const early = this.head.method === 'CONNECT' && refusal.status !== 407;
+    const early = this.#mayBecomeTunnel && refusal.status !== 407;
     const close = !this.#host.keepsAlive || !usable || early;
     this.#host.output.bytes(serialiseRefusal(refusal, { json: acceptsJson(this.head.headers), close, head: this.head.method === 'HEAD' }));
     this.#finish(close);
@@ -84,7 +90,12 @@ export class ClientExchange implements Exchange, Transfer {
 
   openTunnel(): Duplex {
     this.#tunnelled = true;
-    return this.#host.openTunnel();
+    return this.#host.openTunnel('HTTP/1.1 200 Connection Established\r\n\r\n');
+  }
+
+  switchTo(head: ResponseHead, protocol: string): Duplex {
+    this.#tunnelled = true;
+    return this.#host.openTunnel(serialiseResponse(head, { chunked: false, trailers: false, close: false, upgrade: protocol }));
   }
 
   readBody(sink: BodySink): void {
@@ -111,7 +122,7 @@ export class ClientExchange implements Exchange, Transfer {
     this.#bodiless = head.framing.kind === 'none';
     this.#chunked = unframed && this.head.version === '1.1';
     // An answer before the end of the upload: the client may stop sending anywhere, so the connection ends with the answer.
-    this.#close = !this.#host.keepsAlive || this.#host.bodyState !== 'done' || (unframed && !this.#chunked);
+    this.#close = !this.#host.keepsAlive || this.#host.bodyState !== 'done' || (unframed && !this.#chunked) || this.#mayBecomeTunnel;
     this.#host.output.text(serialiseResponse(head, { chunked: this.#chunked, trailers: this.#chunked && takesTrailers(this.head.headers), close: this.#close }));
   }
 

@@ -279,7 +279,7 @@ export class ClientConnection implements ExchangeHost, Watched {
     }
   }
 
-  openTunnel(): Duplex {
+  openTunnel(answer: string): Duplex {
     const stream = this.#stream;
     this.#phase = 'tunnel';
     this.#exchange = undefined;
@@ -288,7 +288,7 @@ export class ClientConnection implements ExchangeHost, Watched {
     stream.pause();
     if (this.#held !== undefined) stream.unshift(this.#held);
     this.#held = undefined;
-    this.output.text('HTTP/1.1 200 Connection Established\r\n\r\n');
+    this.output.text(answer);
     this.output.flush();
     return stream;
   }

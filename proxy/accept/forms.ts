@@ -1,5 +1,5 @@
 import type { Form, RequestHead } from '../exchange.ts';
-import { hopsLeft } from '../wire/fields.ts';
+import { hopsLeft, listMembers } from '../wire/fields.ts';
 
 /** What the target's form says where it arrived (RFC 9112, section 3.2), or why we don't take it. */
 export type Classified =
@@ -27,7 +27,10 @@ export function classify(head: RequestHead, inside: Extract<Form, { kind: 'insid
   // RFC 9112, section 3.2.4: it would have to go out as `OPTIONS *`, which has no path to be judged by.
   if (method === 'OPTIONS' && /^http:\/\/[^/?]*$/i.test(target)) return refused('not_supported', 'OPTIONS of a whole server is not supported: name a path.');
   if (/^http:\/\//i.test(target)) return { kind: 'absolute' };
-  if (/^https:\/\//i.test(target)) return refused('not_supported', 'For https use CONNECT HOST:443; the proxy does not fetch it for you.');
+  if (/^ws:\/\//i.test(target)) {
+    return listMembers([head.upgrade ?? '']).includes('websocket') ? { kind: 'absolute' } : refused('bad_request', 'An address of a web socket is asked for with Connection: Upgrade and Upgrade: websocket.');
+  }
+  if (/^(https|wss):\/\//i.test(target)) return refused('not_supported', 'For https and wss use CONNECT HOST:443; the proxy does not fetch it for you.');
   if (target.startsWith('/') || target === '*') {
     return refused('bad_request', 'This is a proxy, not a web server: name the whole address (GET http://HOST/PATH HTTP/1.1), or use CONNECT.');
   }

@@ -5,16 +5,17 @@ import type { Exchange, RequestHead } from '../exchange.ts';
 import { credentialOf } from './credential-signal.ts';
 import type { Egress } from './egress.ts';
 import { isOwnName } from './own-addresses.ts';
+import { upgradeOf } from './upgrade.ts';
 
 const httpPort = 80;
-const absoluteForm = /^http:\/\/([^/?#]*)([/?][^#]*)?$/i;
+/** Clients of web sockets name them by their own scheme, which differs in nothing else. */
+const absoluteForm = /^(?:http|ws):\/\/([^/?#]*)([/?][^#]*)?$/i;
 
 /**
  * The one reading of an exchange's target. Throws `ambiguous_target`, `path_not_canonical` or `not_supported`; a `Host` that
  * names another place is left for policy to deny (`core.host_mismatch`).
  */
 export function describe({ head, form }: Exchange): Egress {
-  if (head.upgrade !== undefined) throw new SallyportError('not_supported', `Upgrading to ${printable(head.upgrade)} is not supported.`);
   switch (form.kind) {
     case 'connect': return tunnel(head);
     case 'absolute': return absolute(head);
@@ -28,7 +29,7 @@ function tunnel(head: RequestHead): Egress {
   return {
     act: 'connect', form: 'connect', method: 'CONNECT', host, port, is_ip_literal, scheme: undefined,
     authority: formatAuthority(host, port), path: undefined, target: undefined, query_keys: [], headers: head.headers,
-    credential: 'none', host_mismatch: mismatch(head, authority, head.target, port), own_name: isOwnName(host), body_bytes: undefined,
+    credential: 'none', host_mismatch: mismatch(head, authority, head.target, port), own_name: isOwnName(host), body_bytes: undefined, upgrade: undefined,
   };
 }
 
@@ -52,6 +53,7 @@ function request(form: 'absolute' | 'inside', head: RequestHead, authority: Auth
     credential: credentialOf(head.headers, judged.query_keys),
     host_mismatch: mismatch(head, authority, raw, httpPort), own_name: isOwnName(host),
     body_bytes: head.framing.kind === 'length' ? head.framing.bytes : head.framing.kind === 'none' ? 0 : undefined,
+    upgrade: upgradeOf(head),
   };
 }
 

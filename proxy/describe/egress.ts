@@ -25,4 +25,6 @@ export interface Egress {
   readonly own_name: boolean;
   /** Of the request body; undefined when it is not said beforehand. */
   readonly body_bytes: number | undefined;
+  /** The protocol that is offered to be switched to, in lower case. */
+  readonly upgrade: string | undefined;
 }

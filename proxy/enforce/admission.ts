@@ -1,5 +1,7 @@
-import { coreDenial, type Denial } from '../denial.ts';
+import { SallyportError } from '../../contracts/errors.ts';
+import { coreDenial, denialOf, type Denial } from '../denial.ts';
 import type { Egress } from '../describe/egress.ts';
+import { webSocket } from '../describe/upgrade.ts';
 import type { Judgement } from '../record/egress-events.ts';
 import type { LiveRun } from '../runs.ts';
 import { arm, type Armed } from './obligations.ts';
@@ -27,6 +29,10 @@ export function admit(run: LiveRun, egress: Egress, judgement: Judgement): Admis
     if (egress.port !== tlsPort) return { kind: 'inside' };
     if (run.snapshot.policy.mode !== 'observe') return { kind: 'denied', denial: needsInterception(egress, decision.reasons) };
     observed ??= 'deny';
+  }
+  // What passes after the switch is bytes of any protocol.
+  if (egress.upgrade !== undefined && egress.upgrade !== webSocket && !armed.raw) {
+    return { kind: 'denied', denial: denialOf(new SallyportError('not_supported', `Switching to ${egress.upgrade} is not supported here.`)) };
   }
   return { kind: 'admitted', armed, observed };
 }

@@ -92,6 +92,7 @@ export async function enforce(context: EnforceContext, subject: Subject, exchang
     authority: egress.authority,
     method: egress.method,
     target: egress.target ?? '',
+    upgrade: egress.upgrade,
     raw: admission.armed.raw,
     addresses,
     pool_key: poolKey(run.run_id, egress, addresses),

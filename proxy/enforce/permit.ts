@@ -36,6 +36,8 @@ export interface Permit {
   readonly method: string;
   /** Origin-form target, the very bytes that were judged, query included. */
   readonly target: string;
+  /** Requests: the protocol to offer; the connection may become a tunnel for it. */
+  readonly upgrade: string | undefined;
   /** Tunnels: bytes that are not TLS may pass, and the origin may speak first. */
   readonly raw: boolean;
   readonly addresses: readonly PermittedAddress[];

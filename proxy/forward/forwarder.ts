@@ -30,9 +30,8 @@ export function createForwarder({ clock, sweep, limits }: ForwarderOptions): For
   return {
     forward: (permit, exchange) => {
       const { head, form } = exchange;
-      if (head.upgrade !== undefined) return Promise.reject(new SallyportError('not_supported', 'Upgrades are not passed on.'));
       // The permit is for what was judged; anything else would go out unjudged.
-      if ((permit.kind === 'tunnel') !== (form.kind === 'connect') || head.method !== permit.method) {
+      if ((permit.kind === 'tunnel') !== (form.kind === 'connect') || head.method !== permit.method || (head.upgrade === undefined && permit.upgrade !== undefined)) {
         return Promise.reject(new SallyportError('internal', 'The permit is not for this exchange.'));
       }
       return new Promise((resolve) => {

@@ -10,6 +10,8 @@ import { dial, type Dialling } from './dial.ts';
 import { upstreamFailure } from './failures.ts';
 import type { ForwardContext } from './context.ts';
 import { MeteredGate, type GateUser } from './metered-gate.ts';
+import { Relay } from './relay.ts';
+import { switchedSide, takesUp } from './upgrade.ts';
 import { Upload, type UploadUser } from './upload.ts';
 import { Upstream, type UpstreamUser } from './upstream.ts';
 
@@ -57,14 +59,15 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
     if (transfer.isGone) return this.gone();
     if (this.#permit.stop.reason !== undefined) return this.#onStop();
     this.#permit.stop.onStop = this.#onStop;
-    const pooled = this.#context.pool.take(this.#permit.pool_key, this.#permit.addresses);
+    // What can't be sent twice is not sent on a connection that may be dead.
+    const pooled = this.#permit.upgrade !== undefined ? undefined : this.#context.pool.take(this.#permit.pool_key, this.#permit.addresses);
     if (pooled === undefined) this.#dial();
     else this.#use(pooled);
   }
 
   #dial(): void {
     const { sweep, clock, limits } = this.#context;
-    this.#dialling = dial(this.#permit, (address, port) => new Upstream(address, port, sweep), clock, limits);
+    this.#dialling = dial(this.#permit, (address, to) => new Upstream(address, to, sweep), clock, limits);
     this.#dialling.connected.then((upstream) => {
       this.#dialling = undefined;
       if (this.#over) upstream.destroy();
@@ -131,7 +134,7 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
         if (collected === 'more') break;
         if (collected === 'bad') return this.#fail('upstream_protocol', `The answer can't be read as HTTP/1.1: ${heads.problem}.`);
         rest = heads.rest;
-        this.#readHead(heads.head);
+        this.#readHead(heads.head, rest);
       } else {
         const reader = this.#reader;
         for (const piece of reader.read(rest)) this.#exchange.transfer.write(piece);
@@ -146,7 +149,8 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
     this.#upstream?.pause();
   }
 
-  #readHead(bytes: Buffer): void {
+  /** `rest`: what came behind the head. */
+  #readHead(bytes: Buffer, rest: Buffer): void {
     const { limits } = this.#context;
     const judged = this.#upstream!.answers.judge(bytes, this.#permit.method);
     if (judged.kind === 'bad') return this.#fail('upstream_protocol', judged.detail);
@@ -158,12 +162,25 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
       this.#reader = bodyReader(head.framing);
       return;
     }
-    // Nothing was upgraded, because no offer is passed on.
-    if (head.status === 101) return this.#fail('upstream_protocol', 'The other side switched protocols without being asked.');
+    if (head.status === 101) return this.#switch(head, rest);
     if (++this.#interim > limits.interim_answers) return this.#fail('upstream_protocol', `The other side sent more than ${limits.interim_answers} interim answers.`);
     if (head.status === 100) this.#upload!.continue();
     else this.#exchange.transfer.interim(head);
     if (this.#upload!.done) this.#upstream!.expect(limits.first_byte_ms);
+  }
+
+  /** Becomes a tunnel, if that is what was offered. */
+  #switch(head: ResponseHead, rest: Buffer): void {
+    const { upgrade } = this.#permit;
+    if (upgrade === undefined || !takesUp(head, upgrade)) return this.#fail('upstream_protocol', 'The other side switched to a protocol that was not offered.');
+    this.#over = true;
+    this.#upload!.close();
+    this.#exchange.transfer.events = undefined;
+    const client = this.#exchange.transfer.switchTo(head, upgrade);
+    // Paid for already, as the head was.
+    if (rest.length > 0) client.write(Buffer.from(rest));
+    const switched = { head, gate: this.#gate, bytes_out: this.#sentBefore + this.#upload!.bytes, first_byte_ms: this.#firstByteMs! };
+    new Relay(this.#permit, this.#context, client, switchedSide(this.#upstream!), this.#began, this.#resolve, switched).start();
   }
 
   #complete(nothingLeft: boolean): void {

@@ -74,7 +74,7 @@ export class Upload implements BodySink, GateUser {
   }
 
   start(): void {
-    const head = serialiseRequest(this.#exchange.head, this.#permit.target, this.#permit.authority);
+    const head = serialiseRequest(this.#exchange.head, this.#permit.target, this.#permit.authority, this.#permit.upgrade);
     const taken = this.#permit.spending.take('bytes_out', head.length);
     if (taken === head.length) this.#sendHead(head);
     else void this.#awaitHead(head, taken);

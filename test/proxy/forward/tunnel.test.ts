@@ -222,7 +222,7 @@ test.serial('small pieces to a reader that stops come unchanged, though the read
 });
 
 /** Through this tunnel only TLS for origin.test may pass. */
-const tlsOnly = (fields: Partial<PermitFields> = {}): WireProxyOptions['permit'] => () => ({ raw: false, ...fields });
+const tlsOnly = (fields: Partial<PermitFields> = {}) => (): Partial<PermitFields> => ({ raw: false, ...fields });
 const named = (name: string): Buffer => hello({ extensions: [serverName(name)] });
 
 test('TLS for the host of the CONNECT passes, however its hello is cut, and counts whole', async (t) => {
