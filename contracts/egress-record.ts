@@ -51,6 +51,8 @@ export interface DecidedPayload extends EgressDescription {
   readonly input_digest: string;
   /** In `observe` mode: what would have been answered. */
   readonly observed: 'deny' | 'require_approval' | null;
+  /** `host:port` of the operator's proxy that is asked to connect to them; for an address of class `delegated` the host stands in `addresses`. */
+  readonly upstream_proxy?: string;
 }
 
 /** Of `egress.completed`, `egress.failed` and `egress.cut`; `code` only for the last two. */

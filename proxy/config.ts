@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { SallyportError } from '../contracts/errors.ts';
+import { upstreamProxiesSchema } from './enforce/upstream-proxy-rules.ts';
 
 const endpoint = z.strictObject({ host: z.string().min(1), port: z.int().min(0).max(65_535) });
 /** A listening socket that the supervisor opened and this process inherited: workers share it, and it outlives them. */
@@ -24,6 +25,8 @@ const configurationSchema = z.strictObject({
   durability: z.enum(['crash', 'power']).default('crash'),
   /** Where the control plane listens, beside the proxy itself: never let through to. */
   own_addresses: z.array(endpoint).default([]),
+  /** Which hosts are reached by an operator's own proxy; the first rule that names a host decides, and what none names is dialled directly. */
+  upstream_proxies: upstreamProxiesSchema.default([]),
   /** Journal bytes on disk, shipped and sealed or not, above which nothing new begins. */
   journal_max_bytes: z.int().min(1024 * 1024).default(1024 * 1024 * 1024),
 });

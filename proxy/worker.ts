@@ -19,6 +19,7 @@ import { OwnAddresses } from './describe/own-addresses.ts';
 import { AddressBook } from './enforce/addresses.ts';
 import { DialRules } from './enforce/dial.ts';
 import { NameResolver } from './enforce/resolver.ts';
+import { UpstreamProxies } from './enforce/upstream-proxies.ts';
 import { RunSpending } from './enforce/spending.ts';
 import { needsInterception } from './enforce/verdict.ts';
 import { denialOf } from './denial.ts';
@@ -74,6 +75,8 @@ export async function startWorker(configuration: Configuration, { clock, resolve
   const lock = await lockSlot(join(journalFolder, `${slot}.lock`));
 
   const own = new OwnAddresses(configuration.own_addresses.filter(({ port }) => port !== 0));
+  const upstreams = new UpstreamProxies(configuration.upstream_proxies, resolver);
+  own.also(upstreams);
   const address = controlPlaneAddress(configuration);
   const client = new ControlPlane({ address, token: data_plane_token, onPeer: (endpoint) => own.add(endpoint) });
   const recorder = await startRecorder({
@@ -127,7 +130,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     refusals: new FailedAttempts(() => clock.monotonic(), refusalLimits),
     unready: () => synchroniser.expired() ?? policy.unready(),
     decide,
-    addresses: new AddressBook(resolver, own),
+    addresses: new AddressBook(resolver, own, upstreams),
     dialRules: new DialRules({ decide, revision: () => policy.revision, isOfPlace: () => policy.dialIsOfPlace }, clock),
     forward: forwarder.forward,
     serveInternal: internal.serve,
@@ -176,6 +179,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
 
   let tcp: Listener | undefined;
   try {
+    await upstreams.start();
     if (configuration.listen !== undefined) {
       tcp = await createListener({ kind: 'tcp' }, { ...shared, listen: configuration.listen }, handler);
       if ('port' in tcp.address) own.add(tcp.address);

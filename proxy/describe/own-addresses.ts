@@ -20,6 +20,7 @@ export function isOwnName(host: string): boolean {
 /** Where the proxy and its control plane listen. Nobody may be let through to them: an exchange would pass for the proxy's own. */
 export class OwnAddresses {
   readonly #ports = new Map<number, { any: boolean; readonly addresses: Set<string> }>();
+  readonly #others: Pick<OwnAddresses, 'has'>[] = [];
 
   constructor(endpoints: readonly Endpoint[]) {
     for (const endpoint of endpoints) this.add(endpoint);
@@ -33,8 +34,17 @@ export class OwnAddresses {
     else if (classified !== undefined) entry.addresses.add(classified.canonical);
   }
 
+  /** What somebody else keeps counts as ours too. */
+  also(others: Pick<OwnAddresses, 'has'>): void {
+    this.#others.push(others);
+  }
+
   /** Whether connecting there would reach us, under any spelling of the address. */
   has(address: string, port: number): boolean {
+    return this.#isListed(address, port) || this.#others.some((others) => others.has(address, port));
+  }
+
+  #isListed(address: string, port: number): boolean {
     const entry = this.#ports.get(port);
     if (entry === undefined) return false;
     const bytes = parseAddress(address);

@@ -7,6 +7,7 @@ import type { OwnAddresses } from '../describe/own-addresses.ts';
 import type { LiveRun } from '../runs.ts';
 import type { PermittedAddress } from './permit.ts';
 import type { NameResolver, Resolution } from './resolver.ts';
+import { UpstreamProxies, type UpstreamProxy, type Via } from './upstream-proxies.ts';
 
 /** What a place resolves to, classified. The same object as long as nothing changed, so that what follows from it can be kept. */
 export interface Candidates {
@@ -14,8 +15,10 @@ export interface Candidates {
 }
 
 const cachedMax = 4096;
-/** Names of one run that are being looked up; all runs together have four times as many (resolver.ts), and a zone may be slow on purpose. */
-const lookupsPerRun = 64;
+/** A run may have a quarter of what is free being looked up, one name at least: a zone may be slow on purpose, and runs may collude. */
+const shareOfLookups = 4;
+/** They mean this machine or its own link, so another machine can't be asked to connect there (as browsers, which bypass a proxy for them). */
+const local: ReadonlySet<string> = new Set(['loopback', 'link_local', 'unspecified']);
 
 /** From a canonical host to classified addresses: a literal, the run's own `--resolve`, or the domain name system. */
 export class AddressBook {
@@ -28,20 +31,66 @@ export class AddressBook {
   readonly #overrides = new WeakMap<RunPolicy, ReadonlyMap<string, Candidates>>();
 
   readonly #lookups = new WeakMap<LiveRun, Set<string>>();
+  readonly #upstreams: UpstreamProxies;
+  readonly #rerouted = new WeakMap<Candidates, { readonly via: Via; readonly candidates: Candidates }>();
+  /** By `host:port`. */
+  readonly #delegated = new Map<string, { readonly via: Via; readonly candidates: Candidates }>();
 
-  constructor(resolver: NameResolver, own: OwnAddresses) {
+  constructor(resolver: NameResolver, own: OwnAddresses, upstreams: UpstreamProxies = new UpstreamProxies([], resolver)) {
     this.#resolver = resolver;
     this.#own = own;
+    this.#upstreams = upstreams;
   }
 
   /** Throws `upstream_dns`, `overloaded` or `rate_limited`. */
-  find(run: LiveRun, { host, port, is_ip_literal }: Egress): Candidates | Promise<Candidates> {
+  find(run: LiveRun, egress: Egress): Candidates | Promise<Candidates> {
+    const proxy = this.#upstreams.of(egress.host);
+    return proxy === undefined ? this.#direct(run, egress) : this.#through(proxy, run, egress);
+  }
+
+  async #through(proxy: UpstreamProxy, run: LiveRun, egress: Egress): Promise<Candidates> {
+    const { host, port, is_ip_literal } = egress;
+    // Localhost is here whatever anybody answers (RFC 6761, section 6.3), and what the run itself resolves needs no resolving.
+    const resolved = is_ip_literal || !proxy.resolves || isLocalhost(host) || this.#named(run.snapshot, host, port) !== undefined;
+    if (!resolved) return this.#delegate(host, port, await this.#viaOf(proxy));
+    const candidates = await this.#direct(run, egress);
+    return candidates.addresses.every(({ address_class }) => local.has(address_class)) ? candidates : this.#reroute(candidates, await this.#viaOf(proxy));
+  }
+
+  async #viaOf(proxy: UpstreamProxy): Promise<Via> {
+    try {
+      return await proxy.via();
+    } catch (error) {
+      const { code, message } = error as SallyportError;
+      throw new SallyportError(code, `The upstream proxy for this host can't be found: ${message}`, { cause: error });
+    }
+  }
+
+  #delegate(host: string, port: number, via: Via): Candidates {
+    const key = `${host}:${port}`;
+    const known = this.#delegated.get(key);
+    if (known?.via === via) return known.candidates;
+    const candidates: Candidates = { addresses: [{ address: host, family: 4, address_class: this.#upstreams.isNamed(host, port) ? 'self' : 'delegated', via }] };
+    this.#delegated.set(key, { via, candidates });
+    if (this.#delegated.size > cachedMax) this.#delegated.delete(this.#delegated.keys().next().value!);
+    return candidates;
+  }
+
+  #reroute(direct: Candidates, via: Via): Candidates {
+    const known = this.#rerouted.get(direct);
+    if (known?.via === via) return known.candidates;
+    const candidates: Candidates = { addresses: direct.addresses.map((address) => local.has(address.address_class) ? address : { ...address, via }) };
+    this.#rerouted.set(direct, { via, candidates });
+    return candidates;
+  }
+
+  #direct(run: LiveRun, { host, port, is_ip_literal }: Egress): Candidates | Promise<Candidates> {
     if (is_ip_literal) return this.#classify(host, port, [host]);
     const named = run.snapshot.policy.resolve.length === 0 ? undefined : this.#named(run.snapshot, host, port);
     if (named !== undefined) return named;
     const lookups = this.#lookups.get(run);
-    if (lookups !== undefined && lookups.size >= lookupsPerRun && !lookups.has(host)) {
-      throw new SallyportError('rate_limited', `More than ${lookupsPerRun} names are being resolved for this run.`, { retry_after: 1 });
+    if (lookups !== undefined && lookups.size >= Math.max(1, Math.floor(this.#resolver.free / shareOfLookups)) && !lookups.has(host)) {
+      throw new SallyportError('rate_limited', `${lookups.size} names are being resolved for this run already.`, { retry_after: 1 });
     }
     const resolution = this.#resolver.resolve(host);
     return resolution instanceof Promise ? this.#awaited(run, host, resolution).then((found) => this.#known(host, port, found)) : this.#known(host, port, resolution);
@@ -50,7 +99,10 @@ export class AddressBook {
   #awaited(run: LiveRun, host: string, resolution: Promise<Resolution>): Promise<Resolution> {
     const lookups = this.#lookups.get(run) ?? new Set();
     this.#lookups.set(run, lookups.add(host));
-    return resolution.finally(() => lookups.delete(host));
+    return resolution.finally(() => {
+      lookups.delete(host);
+      if (lookups.size === 0) this.#lookups.delete(run);
+    });
   }
 
   /** As curl's `--resolve`: the run's own addresses for this name and port. */
@@ -90,6 +142,10 @@ export class AddressBook {
       return { address: canonical, family, address_class: this.#own.has(canonical, port) ? 'self' : address_class };
     });
   }
+}
+
+function isLocalhost(host: string): boolean {
+  return host === 'localhost' || host.endsWith('.localhost');
 }
 
 function same(a: readonly string[], b: readonly string[]): boolean {

@@ -1,12 +1,16 @@
 import type { SpendableMeter } from '../../contracts/budget.ts';
 import type { DenialCode } from '../denial.ts';
 import type { StopSignal } from './stop.ts';
+import type { Via } from './upstream-proxies.ts';
 
 /** A resolved and classified address that policy let us dial. */
 export interface PermittedAddress {
+  /** The host itself where an upstream proxy resolves it (class `delegated`). */
   readonly address: string;
   readonly family: 4 | 6;
   readonly address_class: string;
+  /** What is dialled in its place, and asked to connect there. */
+  readonly via?: Via;
 }
 
 /** Units that may flow now. Only `enforce/` makes one; `forward/` takes from it before each byte it passes on. */

@@ -30,9 +30,10 @@ const hostsTtlMs = 5000;
 const otherFamilyMs = 1000;
 const addressesMax = 64;
 
-function askSystem(): Ask {
-  // `/etc/resolv.conf` is read here; names are asked as they are, without search domains.
+/** Asks the servers of `/etc/resolv.conf`, or those given (`address:port`). Names are asked as they are, without search domains. */
+export function askServers(servers?: readonly string[]): Ask {
   const resolver = new DnsResolver({ timeout: 2000, tries: 2 });
+  if (servers !== undefined) resolver.setServers(servers);
   return async (host, family) => {
     const records = await (family === 4 ? resolver.resolve4(host, { ttl: true }) : resolver.resolve6(host, { ttl: true }));
     return { addresses: records.map(({ address }) => address), ttlSeconds: Math.min(...records.map(({ ttl }) => ttl)) };
@@ -52,11 +53,14 @@ export class NameResolver {
   readonly #cache = new Map<string, Resolution | Failure>();
   readonly #inFlight = new Map<string, Promise<Resolution>>();
 
-  constructor(clock: Clock, ask: Ask = askSystem(), hosts: HostsFile = new HostsFile(() => clock.monotonic())) {
+  constructor(clock: Clock, ask: Ask = askServers(), hosts: HostsFile = new HostsFile(() => clock.monotonic())) {
     this.#clock = clock;
     this.#ask = ask;
     this.#hosts = hosts;
   }
+
+  /** Names that could be looked up beside those that are being looked up. */
+  get free(): number { return inFlightMax - this.#inFlight.size; }
 
   /** What is remembered of a canonical name, or a promise of it. Throws or rejects with `upstream_dns` or `overloaded`. */
   resolve(host: string): Resolution | Promise<Resolution> {

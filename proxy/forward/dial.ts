@@ -1,9 +1,11 @@
-import { isIP, type Socket } from 'node:net';
 import type { Clock, Timer } from '../../contracts/clock.ts';
 import { SallyportError } from '../../contracts/errors.ts';
+import { formatAuthority } from '../../contracts/host.ts';
 import type { PermittedAddress } from '../enforce/permit.ts';
+import { attemptsOf, type Attempt } from './attempts.ts';
 import { upstreamFailure } from './failures.ts';
 import type { ForwardLimits } from './limits.ts';
+import { askForConnection, type Readable } from './upstream-connect.ts';
 
 export interface Dialling<T> {
   /** Rejects with a `SallyportError` of an `upstream_*` code, or `overloaded`. Never settles once cancelled. */
@@ -11,28 +13,33 @@ export interface Dialling<T> {
   readonly cancel: () => void;
 }
 
+/** Starts one connection: a socket to `connect_to` that counts as one to `address`. */
+export type Open<T extends Readable> = (address: string, connect_to: Attempt['connect_to']) => T;
+
 /**
- * Happy eyeballs over the addresses of a permit and no other (RFC 8305, simplified): in the order given, the next one when one fails
- * or takes longer than the stagger. `open` starts one connection.
+ * Happy eyeballs over the addresses of a permit and no other (RFC 8305): families in turn, the next attempt when the one before failed
+ * or takes longer than the stagger. Through an upstream proxy the attempt is over when the proxy has connected; what the other side said
+ * by then is given to `read` once whoever awaits `connected` has gone on.
  */
-export function dial<T extends { readonly socket: Socket }>(
+export function dial<T extends Readable>(
   permit: { readonly addresses: readonly PermittedAddress[]; readonly host: string; readonly port: number },
-  open: (address: string, port: number) => T,
+  open: Open<T>,
   clock: Clock,
   limits: ForwardLimits,
 ): Dialling<T> {
-  const addresses = permit.addresses.slice(0, limits.addresses);
   const where = `${permit.host}:${permit.port}`;
   const opened = new Set<T>();
-  const timers: Timer[] = [];
+  let overall: Timer | undefined;
+  let stagger: Timer | undefined;
   let next = 0;
   let failed = 0;
   let over = false;
-  let lastError: NodeJS.ErrnoException | undefined;
+  let lastError: SallyportError | undefined;
 
   const end = (winner: T | undefined): void => {
     over = true;
-    for (const timer of timers) timer.cancel();
+    overall?.cancel();
+    stagger?.cancel();
     for (const one of opened) if (one !== winner) one.socket.destroy();
   };
 
@@ -41,30 +48,52 @@ export function dial<T extends { readonly socket: Socket }>(
       end(undefined);
       reject(error);
     };
+    const attempts = attemptsOf(permit, limits.addresses);
+    const win = (one: T, rest?: Buffer): void => {
+      end(one);
+      resolve(one);
+      // A microtask after those of whoever awaits us, and before the socket is read again.
+      if (rest !== undefined && rest.length > 0) queueMicrotask(() => { one.read(rest); });
+    };
     const tryNext = (): void => {
-      const address = addresses[next++]?.address;
-      if (over || address === undefined) return;
-      // A name here would be resolved behind the back of the decision.
-      if (isIP(address) === 0) return fail(new SallyportError('internal', 'A permit names something that is not an address.'));
-      const one = open(address, permit.port);
+      stagger?.cancel();
+      const attempt = attempts[next++];
+      if (over || attempt === undefined) return;
+      const position = next;
+      const { address, connect_to, via } = attempt;
+      const one = open(address, connect_to);
       opened.add(one);
+      let problem: SallyportError | undefined;
       one.socket.once('connect', () => {
         if (over) return;
-        end(one);
-        resolve(one);
+        if (via === undefined) return win(one);
+        askForConnection(one, via, formatAuthority(address, permit.port), (rest) => { if (!over) win(one, rest); }, (error) => {
+          problem = error;
+          one.socket.destroy();
+        });
       });
-      one.socket.once('error', (error: NodeJS.ErrnoException) => { lastError = error; });
+      one.socket.once('error', (error: NodeJS.ErrnoException) => { problem ??= upstreamFailure(error, placeOf(attempt, where)); });
       one.socket.once('close', () => {
         if (over) return;
         failed++;
-        if (failed === addresses.length) fail(upstreamFailure(lastError, where));
-        else if (failed === opened.size) tryNext();
+        lastError = problem ?? upstreamFailure(undefined, placeOf(attempt, where));
+        if (failed === attempts.length) fail(lastError);
+        // An older one that fails later changes nothing: the newest has its own time.
+        else if (position === next) tryNext();
       });
-      if (next < addresses.length) timers.push(clock.setTimeout(tryNext, limits.stagger_ms));
+      if (next < attempts.length) stagger = clock.setTimeout(tryNext, limits.stagger_ms);
     };
-    if (addresses.length === 0) return fail(new SallyportError('internal', 'A permit without addresses can\'t be dialled.'));
-    timers.push(clock.setTimeout(() => fail(new SallyportError('upstream_timeout', `${where} did not take the connection within ${limits.connect_ms} ms.`)), limits.connect_ms));
+    overall = clock.setTimeout(() => {
+      const by = attempts[0]?.via;
+      fail(new SallyportError('upstream_timeout', by === undefined
+        ? `${where} did not take the connection within ${limits.connect_ms} ms.`
+        : `The upstream proxy ${by.name} did not connect to ${where} within ${limits.connect_ms} ms.`));
+    }, limits.connect_ms);
     tryNext();
   });
   return { connected, cancel: () => end(undefined) };
+}
+
+function placeOf({ via }: Attempt, where: string): string {
+  return via === undefined ? where : `The upstream proxy ${via.name}`;
 }

@@ -81,12 +81,12 @@ export class Tunnel {
 }
 
 /** A connection whose bytes come by `read`, in a buffer that is used again. */
-function open(address: string, port: number): OriginSide {
+function open(address: string, { host, port }: { readonly host: string; readonly port: number }): OriginSide {
   const buffer = new ReadBuffer();
   // Node asks for the first buffer before `connect` has returned.
   let side: OriginSide | undefined;
   const socket = connect({
-    host: address, port, noDelay: true, autoSelectFamily: false, allowHalfOpen: true,
+    host, port, noDelay: true, autoSelectFamily: false, allowHalfOpen: true,
     onread: {
       buffer: () => buffer.next(side?.held() ?? false),
       callback: (length) => {

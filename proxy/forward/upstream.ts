@@ -35,15 +35,16 @@ export class Upstream implements Watched {
   onIdleClose: (() => void) | undefined;
   due = Infinity;
 
-  constructor(address: string, port: number, sweep: Sweep) {
+  /** `address` is what is recorded; where an upstream proxy is in between, the socket goes there. */
+  constructor(address: string, { host, port }: { readonly host: string; readonly port: number }, sweep: Sweep) {
     this.address = address;
     this.#sweep = sweep;
     this.socket = connect({
-      host: address, port, noDelay: true, autoSelectFamily: false,
+      host, port, noDelay: true, autoSelectFamily: false,
       onread: {
         buffer: readBuffer,
         callback: (bytes) => {
-          this.#read(bytes === readBuffer.length ? readBuffer : readBuffer.subarray(0, bytes));
+          this.read(bytes === readBuffer.length ? readBuffer : readBuffer.subarray(0, bytes));
           return true;
         },
       },
@@ -66,11 +67,12 @@ export class Upstream implements Watched {
     return !this.socket.destroyed && this.socket.readable && this.socket.writable;
   }
 
-  #read(bytes: Buffer): void {
+  /** Takes what comes; replaced while an upstream proxy has not connected yet. */
+  read: (bytes: Buffer) => void = (bytes) => {
     // An answer to no question must not become the answer to the next one.
     if (this.#user === undefined) this.socket.destroy();
     else this.#user.onBytes(bytes);
-  }
+  };
 
   /** Sets a time-out of `milliseconds` from now. */
   expect(milliseconds: number): void {

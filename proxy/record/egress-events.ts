@@ -77,7 +77,7 @@ export class EventWriter {
       'egress.decided', subject.attribution, '', policy, facts,
       `{"act":"${egress.act}","form":"${egress.form}","method":${quote(egress.method)},"host":${quote(egress.host)},"port":${egress.port},"path":${quoteOrNull(egress.path)}`
       + `,"query_keys":${quoteList(egress.query_keys)},"request_headers":${headers},"credential":"${egress.credential}","assurance":${quoteOrNull(subject.assurance)}`
-      + `,${reasons},"addresses":${quoteList(addresses.map(({ address }) => address))},"input_digest":${quote(judgement.input_digest)},"observed":${quoteOrNull(observed)}}`,
+      + `,${reasons},"addresses":${quoteList(addresses.map(({ address }) => address))},"input_digest":${quote(judgement.input_digest)},"observed":${quoteOrNull(observed)}${viaText(addresses)}}`,
     );
     const line = write(redactHeaders(exchange.head.headers), judged);
     return fitsRecord(line.text) ? line : write('[]', judgedText(judgement.decision, 1));
@@ -149,6 +149,12 @@ const quote = (text: string): string => JSON.stringify(text);
 const quoteObject = (value: object): string => JSON.stringify(value);
 const quoteOrNull = (text: string | undefined | null): string => text === undefined || text === null ? 'null' : JSON.stringify(text);
 const quoteList = (texts: readonly string[]): string => texts.length === 0 ? '[]' : JSON.stringify(texts);
+
+/** A member with its comma, where an upstream proxy is asked to connect. */
+function viaText(addresses: readonly PermittedAddress[]): string {
+  const via = addresses.find((address) => address.via !== undefined)?.via;
+  return via === undefined ? '' : `,"upstream_proxy":${quote(via.name)}`;
+}
 
 function judgedText({ reasons, obligations }: Decision, count: number): string {
   return `"reasons":${JSON.stringify(reasons.slice(0, count))},"obligations":${JSON.stringify(obligations)}`;

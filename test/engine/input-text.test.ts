@@ -47,12 +47,12 @@ test('leaving out what the policy does not read changes no decision', async (t) 
   const write = inputWriter(bundle.manifest.input_paths);
   const entry = fc.record({
     id: fc.constantFrom('a', 'b'), ports: fc.constantFrom([80], [443], [80, 443]), methods: fc.constantFrom(['GET'], ['*'], ['TUNNEL'], ['POST', 'PUT']),
-    path_prefix: fc.constantFrom(null, '/', '/a', '/a/'),
+    host: fc.constantFrom('site.example', '*.example', 'listed.example'), path_prefix: fc.constantFrom(null, '/', '/a', '/a/'),
   });
   const input = fc.record({
     act: fc.constantFrom('connect' as const, 'request' as const, 'dial' as const, 'capability' as const), host: fc.constantFrom('listed.example', 'x.listed.example', 'pinned.example', 'intranet.example', 'site.example'),
     port: fc.constantFrom(80, 443), method: fc.constantFrom('GET', 'POST', 'TUNNEL'), path: fc.constantFrom('/', '/a', '/a/b', '/ab', '/api/x'), allow: fc.array(entry, { maxLength: 3 }),
-    address_class: fc.constantFrom('public', 'private', 'metadata', 'self'), ranges: fc.constantFrom([], ['10.0.0.0/8']), mismatch: fc.boolean(), now: fc.nat(), packs: fc.constantFrom([], ['run'], ['gone']),
+    address_class: fc.constantFrom('public', 'private', 'metadata', 'self', 'delegated'), ranges: fc.constantFrom([], ['10.0.0.0/8']), mismatch: fc.boolean(), now: fc.nat(), packs: fc.constantFrom([], ['run'], ['gone']),
     rule: fc.constantFrom('run.allow', 'core.default_deny', 'core.non_public_address'),
   });
   const effects = new Set<string>();

@@ -14,13 +14,32 @@ test('a run whose names are answered slowly does not take the lookups of others'
   const resolver = new NameResolver(testClock(), () => new Promise((resolve) => { waiting.push(() => resolve({ addresses: ['192.0.2.1'], ttlSeconds: 60 })); }));
   const book = new AddressBook(resolver, new OwnAddresses([]));
   const [attacker, other] = [runOf('run_1'), runOf('run_2')];
-  const found = Array.from({ length: 64 }, (_, index) => book.find(attacker, egressTo(`a${index}.slow.test`)));
-  t.throws(() => book.find(attacker, egressTo('a64.slow.test')), { code: 'rate_limited' });
+  const found = Array.from({ length: 51 }, (_, index) => book.find(attacker, egressTo(`a${index}.slow.test`)));
+  t.throws(() => book.find(attacker, egressTo('a51.slow.test')), { code: 'rate_limited' });
   found.push(book.find(other, egressTo('site.test')));
   const again = Array.from({ length: 100 }, () => book.find(attacker, egressTo('a1.slow.test')));
   while (waiting.length < 2 * found.length) await new Promise(setImmediate);
   for (const answer of waiting) answer();
-  t.is((await Promise.all([...found, ...again])).length, 165);
-  t.notThrows(() => book.find(attacker, egressTo('a64.slow.test')));
+  t.is((await Promise.all([...found, ...again])).length, 152);
+  t.notThrows(() => book.find(attacker, egressTo('a51.slow.test')));
   for (const answer of waiting) answer();
+});
+
+test('colluding runs leave look-ups for the others, and every run may ask for one name', async (t) => {
+  const waiting: (() => void)[] = [];
+  const resolver = new NameResolver(testClock(), () => new Promise((resolve) => { waiting.push(() => resolve({ addresses: ['192.0.2.1'], ttlSeconds: 60 })); }));
+  const book = new AddressBook(resolver, new OwnAddresses([]));
+  const found: unknown[] = [];
+  for (const run of Array.from({ length: 4 }, (_, index) => runOf(`run_${index}`))) {
+    t.throws(() => { for (let index = 0; index < 256; index++) found.push(book.find(run, egressTo(`${index}.${run.run_id}.test`))); }, { code: 'rate_limited' });
+  }
+  t.true(resolver.free > 64, `${resolver.free} are left`);
+  t.notThrows(() => { for (let index = 0; index < 10; index++) found.push(book.find(runOf('run_other'), egressTo(`${index}.other.test`))); });
+  while (resolver.free > 0) found.push(book.find(runOf(`run_more_${resolver.free}`), egressTo(`${resolver.free}.more.test`)));
+  t.is(found.length, 256);
+  t.throws(() => book.find(runOf('run_late'), egressTo('late.test')), { code: 'overloaded' });
+  while (waiting.length < 512) await new Promise(setImmediate);
+  for (const answer of waiting) answer();
+  await Promise.all(found);
+  t.is(resolver.free, 256);
 });
