@@ -9,6 +9,8 @@ export interface Environment {
   /** A control plane elsewhere; `undefined` is the one that owns the data folder. */
   readonly remote: Remote | undefined;
   readonly databaseUrl: string | undefined;
+  /** By which `sallyport proxy` is known to its control plane. */
+  readonly proxyToken: string | undefined;
   readonly noColor: boolean;
   /** A variable by name, to be handed to an agent by `--env NAME`. */
   variable(name: string): string | undefined;
@@ -25,14 +27,14 @@ type Variables = Readonly<Record<string, string | undefined>>;
 
 /** The last three are set for agents; a command that is started by one just doesn't use them. */
 const known: ReadonlySet<string> = new Set([
-  'SALLYPORT_DATA', 'SALLYPORT_URL', 'SALLYPORT_API_KEY', 'SALLYPORT_RUN_ID', 'SALLYPORT_SESSION_ID', 'SALLYPORT_TOKEN',
+  'SALLYPORT_DATA', 'SALLYPORT_URL', 'SALLYPORT_API_KEY', 'SALLYPORT_PROXY_TOKEN', 'SALLYPORT_RUN_ID', 'SALLYPORT_SESSION_ID', 'SALLYPORT_TOKEN',
 ]);
 
 /** Pure function of the variables; all mistakes are reported together. */
 export function readEnvironment(variables: Variables = process.env): Environment {
   const errors = Object.keys(variables)
     .filter((name) => name.startsWith('SALLYPORT_') && !known.has(name))
-    .map((name) => ({ path: name, message: `is not a variable of Sallyport (there are ${[...known].slice(0, 3).join(', ')})` }));
+    .map((name) => ({ path: name, message: `is not a variable of Sallyport (there are ${[...known].slice(0, 4).join(', ')})` }));
 
   const home = nonEmpty(variables['HOME']) ?? homedir();
   const stateHome = absolute(variables['XDG_STATE_HOME']) ?? join(home, '.local', 'state');
@@ -45,6 +47,7 @@ export function readEnvironment(variables: Variables = process.env): Environment
     dataFolder: resolve(nonEmpty(variables['SALLYPORT_DATA']) ?? join(stateHome, 'sallyport')),
     remote,
     databaseUrl: nonEmpty(variables['DATABASE_URL']),
+    proxyToken: nonEmpty(variables['SALLYPORT_PROXY_TOKEN']),
     noColor: nonEmpty(variables['NO_COLOR']) !== undefined || variables['TERM'] === 'dumb',
     variable: (name) => variables[name],
     forChildren: Object.fromEntries(['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'].flatMap((name) => {

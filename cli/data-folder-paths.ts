@@ -4,7 +4,9 @@ import { join } from 'node:path';
 export const apiSocket = (folder: string): string => join(folder, 'api.sock');
 /** The supervisor's own socket: `down`, and the holds of runs (up/link.ts). */
 export const linkSocket = (folder: string): string => join(folder, 'up.sock');
-export const runSocket = (folder: string, shortId: string): string => join(folder, 's', shortId);
+export const runSocketFolder = (folder: string): string => join(folder, 's');
+/** By which proxies are known to the control plane. */
+export const proxyTokenFile = (folder: string): string => join(folder, 'keys', 'proxy.token');
 export const lockFile = (folder: string): string => join(folder, 'lock');
 export const logFolder = (folder: string): string => join(folder, 'log');
 /** What a jail host's agent writes to its outputs. */

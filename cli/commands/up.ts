@@ -5,10 +5,12 @@ import { systemClock } from '../../contracts/clock.ts';
 import { dataFolderOf, dataOption, example, jsonOption, type TargetOptions } from '../command.ts';
 import type { Environment } from '../config.ts';
 import { localProblem, UsageError } from '../failure.ts';
-import { isLoopback, parseListenAddress, type ListenAddress } from '../listen-address.ts';
+import type { ListenAddress } from '../listen-address.ts';
 import { describeReady } from '../up/describe.ts';
 import { compileCacheVariable } from '../up/compile-cache.ts';
 import type { StartMessage } from '../up/messages.ts';
+import { listenOption, workersOption } from '../up/options.ts';
+import { stopOnSignals } from '../up/signals.ts';
 import { startUp, type UpOptions } from '../up/supervisor.ts';
 
 /** How long an `up` that a run started stays after its last run. */
@@ -39,7 +41,7 @@ async function up(options: Options, environment: Environment): Promise<void> {
   const link = process.send === undefined ? undefined : (message: StartMessage): void => { process.send?.(message); process.disconnect(); };
   try {
     const started = await startUp(readOptions(options, environment), systemClock);
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, started.stop);
+    stopOnSignals(started);
     if (link === undefined) process.stdout.write(options.json === true ? `${JSON.stringify({ ready: true, pid: process.pid, ...started.report })}\n` : describeReady(started.report, dataFolderOf(options, environment)));
     else link({ type: 'ready' });
     await started.ended;
@@ -52,22 +54,15 @@ async function up(options: Options, environment: Environment): Promise<void> {
 
 function readOptions(options: Options, environment: Environment): UpOptions {
   const sentences: string[] = [];
-  const address = (flag: '--listen' | '--api', text: string): ListenAddress | undefined => {
-    const parsed = parseListenAddress(text);
-    if ('mistake' in parsed) sentences.push(`${flag}: ${parsed.mistake}.`);
-    else if (!isLoopback(parsed.value) && options.withoutTls !== true) {
-      sentences.push(`${flag} ${text} can be reached from the network, and tokens would cross it readable: use a loopback address behind TLS, or add --without-tls.`);
-    } else return parsed.value;
-    return undefined;
-  };
-  const listen = options.socketsOnly === true ? undefined : address('--listen', options.listen);
-  const api = options.socketsOnly === true ? undefined : address('--api', options.api);
-  if (!/^[1-9][0-9]{0,2}$/.test(options.workers)) sentences.push(`--workers: "${options.workers}" is not a number of workers.`);
-  if (sentences.length > 0) throw new UsageError(sentences);
-  if (options.workers !== '1') throw new UsageError(['--workers: more than one worker is not supported yet.'], 'not_supported');
+  const address = (flag: '--listen' | '--api', text: string): ListenAddress | undefined =>
+    options.socketsOnly === true ? undefined : listenOption(flag, text, options.withoutTls === true, sentences);
+  const listen = address('--listen', options.listen);
+  const api = address('--api', options.api);
+  const workers = workersOption(options.workers, sentences);
+  if (workers === undefined || sentences.length > 0) throw new UsageError(sentences);
   return {
     dataFolder: dataFolderOf(options, environment),
-    listen, api,
+    listen, api, workers,
     policiesFolder: options.policies === undefined ? fileURLToPath(new URL('../../policies', import.meta.url)) : resolve(options.policies),
     databaseUrl: environment.databaseUrl,
     idleMs: options.socketsOnly === true ? idleMs : undefined,

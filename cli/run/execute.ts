@@ -7,13 +7,14 @@ import type { CreatedRun, RunProgress, RunView } from '../../contracts/run-api.t
 import type { RunPolicy } from '../../contracts/run-policy.ts';
 import { localApi, type ApiClient } from '../api-client.ts';
 import type { Environment } from '../config.ts';
-import { apiSocket, runSocket } from '../data-folder-paths.ts';
+import { apiSocket } from '../data-folder-paths.ts';
 import { collectRun, type CollectedRun } from '../report/collect.ts';
 import { ensureUp } from '../up/ensure.ts';
 import type { Link } from '../up/link-client.ts';
 import { handleSignals, type Interruption } from './interruption.ts';
 import { progressText, type LiveLine } from './live-line.ts';
 import { persist } from './persist.ts';
+import { connectRun } from './connect-run.ts';
 import { createRelay } from './relay.ts';
 import { passStdio } from './stdio.ts';
 import { verdictOf, type Verdict } from './verdict.ts';
@@ -47,7 +48,7 @@ export async function executeRun(plan: RunPlan, environment: Environment, line: 
     // What the jail needs is loaded while the control plane works.
     const loading = Promise.all([import('../../sandbox/start-jail.ts'), import('./watch.ts')]);
     const [created, [{ startJail }, { watchRun }]] = await Promise.all([creating, loading]);
-    const relay = createRelay(runSocket(plan.dataFolder, created.short_id));
+    const relay = createRelay(connectRun(plan.dataFolder, created.short_id, systemClock));
     let jail: Jail;
     try {
       if (created.proxies.acknowledged === 0) throw new SallyportError('control_plane_unreachable', 'No proxy worker has taken the run up.', { next_steps: ['Try again; if it stays, run sallyport down and look at the log.'] });

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { connectLocal } from '../api-client.ts';
+import type { ConnectRun } from './connect-run.ts';
 
 /** Connections of one jail at once; more wait in the listener's queue, as they would at any busy server. */
 const mostConnections = 512;
@@ -15,37 +15,53 @@ export interface Relay {
  * Carries the jail's connections to the run's own socket, on the host side: bytes only, nothing is read from them. Each direction
  * ends by itself (half-close), a slow reader slows the writer, and what breaks on one side breaks on the other.
  */
-export function createRelay(runSocket: string): Relay {
-  const pairs = new Set<readonly [Socket, Socket]>();
+export function createRelay(connect: ConnectRun): Relay {
+  /** Of each connection, what ends it whole. */
+  const open = new Set<() => void>();
   let closed = false;
+
+  const carry = async (client: Socket): Promise<void> => {
+    const gone = new AbortController();
+    const leave = (): void => gone.abort();
+    client.on('error', () => { /* Its close follows. */ });
+    client.once('close', leave);
+    let end = leave;
+    open.add(end);
+    const upstream = await connect(gone.signal);
+    open.delete(end);
+    client.off('close', leave);
+    if (closed || client.destroyed || upstream === undefined) {
+      upstream?.destroy();
+      if (!client.destroyed) abort(client);
+      return;
+    }
+    end = () => {
+      client.destroy();
+      upstream.destroy();
+    };
+    open.add(end);
+    let left = 2;
+    for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
+      from.on('error', () => { /* As above. */ });
+      from.on('close', (failed) => {
+        if (--left === 0) open.delete(end);
+        // A reset must not look like an orderly end of the bytes. Without one, whatever is still on its way is let through.
+        if (failed) abort(to);
+        else if (!from.readableEnded) to.destroy();
+        else if (!to.writableEnded) to.end();
+      });
+      from.pipe(to);
+    }
+  };
+
   return {
     accept(client) {
-      if (closed || pairs.size >= mostConnections) {
-        client.destroy();
-        return;
-      }
-      const upstream = connectLocal(runSocket);
-      const pair = [client, upstream] as const;
-      pairs.add(pair);
-      let open = 2;
-      for (const [from, to] of [[client, upstream], [upstream, client]] as const) {
-        from.on('error', () => { /* Its close follows. */ });
-        from.on('close', (failed) => {
-          if (--open === 0) pairs.delete(pair);
-          // A reset must not look like an orderly end of the bytes. Without one, whatever is still on its way is let through.
-          if (failed) abort(to);
-          else if (!from.readableEnded) to.destroy();
-          else if (!to.writableEnded) to.end();
-        });
-        from.pipe(to);
-      }
+      if (closed || open.size >= mostConnections) client.destroy();
+      else void carry(client);
     },
     close() {
       closed = true;
-      for (const [client, upstream] of pairs) {
-        client.destroy();
-        upstream.destroy();
-      }
+      for (const end of open) end();
     },
   };
 }

@@ -4,7 +4,7 @@ import type { Clock, Timer } from '../../contracts/clock.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import { findTool } from '../../sandbox/launch/tools.ts';
 import { fromProblem } from '../api-client.ts';
-import type { ChildMessage, ConfigurationMessage, ReadyReport } from './messages.ts';
+import type { ChildMessage, ConfigurationMessage, DrainMessage, ReadyReport } from './messages.ts';
 
 /** Milliseconds between restarts: doubles from the first to the second while the child dies before it is ready. */
 const firstBackOff = 100;
@@ -21,6 +21,8 @@ export interface ChildDescription {
   /** What it is told first, once that is known: it loads its code meanwhile. */
   configuration(): unknown;
   readonly environment: Readonly<Record<string, string>>;
+  /** Open sockets of this process that it inherits, as its descriptors 4, 5, ... */
+  readonly descriptors?: readonly number[];
   /** Where `log` goes, for a person. */
   readonly logFile: string;
   /** Takes what the process writes, and what happens to it. */
@@ -38,6 +40,9 @@ export class Child {
   #killed = false;
   #backOff = firstBackOff;
   #restart: Timer | undefined;
+  #ready = false;
+  /** Settled with the start of a successor that was asked for. */
+  #replacement: PromiseWithResolvers<void> | undefined;
 
   constructor(description: ChildDescription, clock: Clock) {
     this.#description = description;
@@ -46,7 +51,7 @@ export class Child {
 
   /** The first start: rejects with the child's own problem when it can't be had, and nothing stays behind. */
   async start(): Promise<ReadyReport> {
-    const report = await this.#launch();
+    const report = await this.#launch(true);
     this.#watch();
     return report;
   }
@@ -55,6 +60,8 @@ export class Child {
   async stop(): Promise<void> {
     this.#stopping = true;
     this.#restart?.cancel();
+    this.#replacement?.reject(new SallyportError('overloaded', `The ${this.#description.name} is stopping.`));
+    this.#replacement = undefined;
     const { pid } = this.#process ?? {};
     if (pid === undefined) return;
     this.#process?.kill('SIGTERM');
@@ -66,8 +73,28 @@ export class Child {
     late.cancel();
   }
 
-  #launch(): Promise<ReadyReport> {
-    const { script, environment, log } = this.#description;
+  /** Has it finish what it has under way, for at most so many milliseconds; settles when its successor is ready. */
+  async replace(drainMs: number): Promise<void> {
+    const { name } = this.#description;
+    const child = this.#process;
+    if (!this.#ready || child === undefined || this.#stopping || this.#replacement !== undefined) {
+      throw new SallyportError('overloaded', `The ${name} is just starting or ending.`, { next_steps: ['Try again when it is ready.'] });
+    }
+    const replacement = this.#replacement = Promise.withResolvers<void>();
+    this.#send(child, { type: 'drain', milliseconds: drainMs });
+    const late = this.#clock.setTimeout(() => {
+      this.#say('did not end in time and was killed');
+      child.kill('SIGKILL');
+    }, drainMs + stopWithin);
+    try {
+      await replacement.promise;
+    } finally {
+      late.cancel();
+    }
+  }
+
+  #launch(first: boolean): Promise<ReadyReport> {
+    const { script, environment, log, descriptors = [] } = this.#description;
     const child = fork(fileURLToPath(script), [], {
       // The kernel ends it with us, whatever it is stuck in: a PGlite whose folder is gone loops in its WASM and hears no 'disconnect'.
       execPath: findTool('setpriv'),
@@ -76,35 +103,40 @@ export class Child {
       cwd: '/',
       // A group of its own: Ctrl-C in the terminal is the supervisor's to handle.
       detached: true,
-      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc', ...descriptors],
     });
     this.#process = child;
     this.#killed = false;
+    this.#ready = false;
     child.stdout?.on('data', log);
     child.stderr?.on('data', log);
     child.on('error', (error) => this.#say(`could not be started: ${error.message}`));
     this.#exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
         this.#process = undefined;
-        if (!this.#stopping && !this.#killed) this.#say(`ended by itself (${signal ?? `exit code ${code}`})`);
+        if (!this.#stopping && !this.#killed && this.#replacement === undefined) this.#say(`ended by itself (${signal ?? `exit code ${code}`})`);
         resolve();
       });
       child.once('error', () => { if (child.pid === undefined) resolve(); });
     });
-    return this.#told(child);
+    return this.#told(child, first);
   }
 
-  async #told(child: ChildProcess): Promise<ReadyReport> {
+  /** The first time somebody waits for the outcome: what it waits for itself is then a failure. */
+  async #told(child: ChildProcess, first: boolean): Promise<ReadyReport> {
     const { name, configuration, logFile } = this.#description;
     const said = Promise.withResolvers<ChildMessage | SallyportError>();
     const fail = (detail: string): void => said.resolve(new SallyportError('internal', detail, { next_steps: [`See ${logFile}.`] }));
     const late = this.#clock.setTimeout(() => fail(`The ${name} was not ready within ${startWithin / 1000} s.`), startWithin);
-    child.on('message', (heard: ChildMessage) => said.resolve(heard));
+    child.on('message', (heard: ChildMessage) => { if (heard.type !== 'waiting' || first) said.resolve(heard); });
     void this.#exited.then(() => fail(`The ${name} ended while it started.`));
     void Promise.resolve(configuration()).then((told) => this.#send(child, { type: 'configuration', configuration: told }));
     const heard = await said.promise;
     late.cancel();
-    if (!(heard instanceof SallyportError) && heard.type === 'ready') return { addresses: heard.addresses, notices: heard.notices ?? [] };
+    if (!(heard instanceof SallyportError) && heard.type === 'ready') {
+      this.#ready = true;
+      return { addresses: heard.addresses, notices: heard.notices ?? [] };
+    }
     this.#killed = true;
     child.kill('SIGKILL');
     await this.#exited;
@@ -114,24 +146,30 @@ export class Child {
     throw fromProblem(heard.problem, `The ${name} could not start.`);
   }
 
-  #send(child: ChildProcess, message: ConfigurationMessage): void {
+  #send(child: ChildProcess, message: ConfigurationMessage | DrainMessage): void {
     if (!child.connected) return;
-    child.send(message, (error) => { if (error !== null) this.#say(`could not be told its configuration: ${error.message}`); });
+    child.send(message, (error) => { if (error !== null) this.#say(`could not be told something: ${error.message}`); });
   }
 
   #watch(): void {
     void this.#exited.then(() => {
       if (this.#stopping) return;
+      const replacement = this.#replacement;
       this.#restart = this.#clock.setTimeout(() => {
-        this.#launch().then(
+        this.#launch(false).then(
           () => {
             this.#backOff = firstBackOff;
-            this.#say('was restarted');
+            this.#say(replacement === undefined ? 'was restarted' : 'was replaced');
+            replacement?.resolve();
           },
-          (error: unknown) => this.#say(`could not be restarted: ${(error instanceof Error ? error.message : String(error)).replace(/\.$/, '')}`),
+          (error: unknown) => {
+            this.#say(`could not be restarted: ${(error instanceof Error ? error.message : String(error)).replace(/\.$/, '')}`);
+            replacement?.reject(error);
+          },
         );
+        this.#replacement = undefined;
         this.#watch();
-      }, this.#backOff);
+      }, replacement === undefined ? this.#backOff : 0);
       this.#backOff = Math.min(this.#backOff * 2, longestBackOff);
     });
   }

@@ -2,12 +2,13 @@ import { lstatSync, mkdirSync, readdirSync, statSync, type Stats } from 'node:fs
 import { dirname, join } from 'node:path';
 import { SallyportError } from '../../contracts/errors.ts';
 import { escapeText } from '../text.ts';
-import { runSocket } from '../data-folder-paths.ts';
+import { runSocketName } from '../../contracts/run-socket.ts';
+import { runSocketFolder } from '../data-folder-paths.ts';
 
 /** `sun_path` holds 108 bytes with its final zero; a longer path is EINVAL at the first run, so it is refused at the start. */
 const longestSocketPath = 107;
-/** At most this many characters name a run's socket. */
-const longestShortId = 24;
+/** At most this many characters name a run's socket, with the last slot that there may be. */
+const longestName = runSocketName('x'.repeat(24), 999);
 
 /** Makes the data folder, or checks the one that is there: ours alone, and nothing else than a data folder. */
 export function prepareDataFolder(folder: string): void {
@@ -52,7 +53,7 @@ export function inspectDataFolder(folder: string): boolean {
 }
 
 function checkLength(folder: string, shown: string): void {
-  if (Buffer.byteLength(runSocket(folder, 'x'.repeat(longestShortId))) > longestSocketPath) {
+  if (Buffer.byteLength(join(runSocketFolder(folder), longestName)) > longestSocketPath) {
     throw new SallyportError('data_folder', `The path of the data folder is too long for the sockets in it: ${shown}.`);
   }
 }

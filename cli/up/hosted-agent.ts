@@ -1,8 +1,10 @@
 import type { AgentReport, WantedAgent } from '../../contracts/agents.ts';
+import { systemClock } from '../../contracts/clock.ts';
 import { toSallyportError } from '../../contracts/errors.ts';
 import type { Jail, JailEnd } from '../../contracts/jail.ts';
-import { agentLog, runSocket } from '../data-folder-paths.ts';
+import { agentLog } from '../data-folder-paths.ts';
 import { jailNotes } from '../report/notes.ts';
+import { connectRun } from '../run/connect-run.ts';
 import { createRelay } from '../run/relay.ts';
 import { verdictOf } from '../run/verdict.ts';
 import { openAgentLog, type AgentLog } from './agent-log.ts';
@@ -65,7 +67,7 @@ export class HostedAgent {
   async #attend(): Promise<void> {
     const { run_id, short_id, command } = this.wanted;
     const log = openAgentLog(agentLog(this.#folder, run_id));
-    const relay = createRelay(runSocket(this.#folder, short_id));
+    const relay = createRelay(connectRun(this.#folder, short_id, systemClock));
     try {
       // Not loaded before there is an agent.
       const { startJail } = await import('../../sandbox/start-jail.ts');

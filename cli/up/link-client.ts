@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net';
 import { linkSocket } from '../data-folder-paths.ts';
 import type { Addresses, LinkMessage } from './messages.ts';
-import type { SallyportError } from '../../contracts/errors.ts';
+import { SallyportError } from '../../contracts/errors.ts';
 import { fromProblem } from '../api-client.ts';
 
 /** A hold on a running `up`. */
@@ -43,7 +43,7 @@ export function openLink(folder: string): Promise<Link | undefined> {
           resolve(asLink(socket, message.pid, state.promise, ended.promise));
         } else if (message.type === 'ready') state.resolve({ kind: 'ready', addresses: message.addresses });
         else if (message.type === 'failed') state.resolve({ kind: 'failed', error: fromProblem(message.problem, 'up could not start.') });
-        else ended.resolve();
+        else if (message.type === 'stopping') ended.resolve();
       }
     });
     socket.on('error', () => { /* Its close follows. */ });
@@ -61,6 +61,34 @@ function asLink(socket: Socket, pid: number, state: Promise<LinkState>, ended: P
     askToStop: () => { socket.write('{"type":"stop"}\n'); },
     close: () => { socket.destroy(); },
   };
+}
+
+/** Settles when all workers are replaced, with their number; `undefined` where nothing runs. Throws what kept it. */
+export async function replaceWorkers(folder: string, drainMs: number): Promise<number | undefined> {
+  const socket = connect(linkSocket(folder));
+  return await new Promise((resolve, reject) => {
+    let rest = '';
+    let greeted = false;
+    socket.setEncoding('utf8');
+    socket.on('error', () => { /* Its close follows. */ });
+    socket.on('data', (chunk: string) => {
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) {
+        const message = JSON.parse(line) as LinkMessage;
+        if (message.type === 'hello') {
+          greeted = true;
+          socket.write(`${JSON.stringify({ type: 'replace_workers', drain_ms: drainMs })}\n`);
+        } else if (message.type === 'replaced') resolve(message.workers);
+        else if (message.type === 'not_replaced') reject(fromProblem(message.problem, 'The workers could not be replaced.'));
+        if (message.type === 'replaced' || message.type === 'not_replaced') socket.destroy();
+      }
+    });
+    socket.on('close', () => {
+      if (greeted) reject(new SallyportError('control_plane_unreachable', 'It has ended before its workers were replaced.'));
+      else resolve(undefined);
+    });
+  });
 }
 
 /** Settles when the connection is over: the supervisor has ended everything. */

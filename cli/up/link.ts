@@ -2,7 +2,8 @@ import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { linkSocket } from '../data-folder-paths.ts';
-import type { LinkMessage } from './messages.ts';
+import { localProblem } from '../failure.ts';
+import type { LinkMessage, LinkRequest } from './messages.ts';
 
 /** Runs, and commands that wait, at once. */
 const mostLinks = 1024;
@@ -21,6 +22,7 @@ export interface LinkHandlers {
   stop(): void;
   /** `held` has changed. */
   changed(): void;
+  replaceWorkers(drainMs: number): Promise<number>;
 }
 
 /**
@@ -33,6 +35,11 @@ export async function serveLinks(folder: string, handlers: LinkHandlers): Promis
   rmSync(path, { force: true });
   const sockets = new Set<Socket>();
   const told: LinkMessage[] = [{ type: 'hello', pid: process.pid }];
+  const replace = async (socket: Socket, drainMs: number): Promise<void> => {
+    const answer: LinkMessage = await handlers.replaceWorkers(drainMs).then(
+      (workers) => ({ type: 'replaced', workers }), (error: unknown) => ({ type: 'not_replaced', problem: localProblem(error) }));
+    socket.write(`${JSON.stringify(answer)}\n`);
+  };
   const server = createServer((socket) => {
     sockets.add(socket);
     handlers.changed();
@@ -40,7 +47,11 @@ export async function serveLinks(folder: string, handlers: LinkHandlers): Promis
     socket.setEncoding('utf8');
     socket.on('data', (chunk: string) => {
       text = (text + chunk).slice(0, longestLine);
-      if (text.includes('\n') && text.startsWith('{"type":"stop"}')) handlers.stop();
+      if (!text.includes('\n')) return;
+      const asked = parseRequest(text.slice(0, text.indexOf('\n')));
+      text = '';
+      if (asked?.type === 'stop') handlers.stop();
+      if (asked?.type === 'replace_workers') void replace(socket, asked.drain_ms);
     });
     socket.on('error', () => { /* Its close follows. */ });
     socket.on('close', () => {
@@ -65,4 +76,13 @@ export async function serveLinks(folder: string, handlers: LinkHandlers): Promis
       for (const socket of sockets) socket.destroySoon();
     },
   };
+}
+
+/** From our own commands; anything else is nobody's. */
+function parseRequest(line: string): LinkRequest | undefined {
+  try {
+    return JSON.parse(line) as LinkRequest;
+  } catch {
+    return undefined;
+  }
 }

@@ -9,9 +9,16 @@ export interface ConfigurationMessage {
   readonly configuration: unknown;
 }
 
-/** What a child says once, about its start. */
+/** To a worker that is to be replaced: nothing new, and so long for what it has. */
+export interface DrainMessage {
+  readonly type: 'drain';
+  readonly milliseconds: number;
+}
+
+/** What a child says about its start: once whether it is ready, and before that perhaps what it waits for. */
 export type ChildMessage =
   | { readonly type: 'ready'; readonly addresses: Addresses; readonly notices?: readonly string[] }
+  | { readonly type: 'waiting'; readonly problem: Problem }
   | { readonly type: 'failed'; readonly problem: Problem };
 
 /** All that was told when both children were ready. */
@@ -25,7 +32,13 @@ export type LinkMessage =
   | { readonly type: 'hello'; readonly pid: number }
   | { readonly type: 'ready'; readonly addresses: Addresses }
   | { readonly type: 'failed'; readonly problem: Problem }
-  | { readonly type: 'stopping' };
+  | { readonly type: 'stopping' }
+  /** To who asked for it alone. */
+  | { readonly type: 'replaced'; readonly workers: number }
+  | { readonly type: 'not_replaced'; readonly problem: Problem };
+
+/** And what is asked there, one line each. */
+export type LinkRequest = { readonly type: 'stop' } | { readonly type: 'replace_workers'; readonly drain_ms: number };
 
 /** What a detached `up` tells the process that started it, by IPC. */
 export type StartMessage = { readonly type: 'ready' } | { readonly type: 'failed'; readonly problem: Problem };

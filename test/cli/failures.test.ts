@@ -36,7 +36,9 @@ const commandLines: readonly [args: readonly string[], code: number, sentence: R
   [['runs', 'create', '--give-work'], 64, /--work and --give-work need a command/, /sallyport runs create --help/],
   [['up', '--listen', 'nowhere'], 64, /--listen: "nowhere" is not an address and a port/, /sallyport up --help/],
   [['up', '--listen', '0.0.0.0:0'], 64, /--listen 0\.0\.0\.0:0 can be reached from the network/, /sallyport up --help/],
-  [['up', '--workers', '2'], 69, /more than one worker is not supported yet/, /./],
+  [['up', '--workers', '0'], 64, /--workers: "0" is not a number from 1 to 64/, /sallyport up --help/],
+  [['restart', '--drain', 'long'], 64, /--drain: "long" is not a number of seconds/, /sallyport restart --help/],
+  [['restart'], 69, /Nothing runs on \/nowhere/, /./],
   [['audit', 'verify', '--export', '/nowhere/trail.jsonl'], 64, /--export \/nowhere\/trail\.jsonl cannot be read: there is no such file/, /./],
 ];
 for (const [args, code, sentence, next] of commandLines) {

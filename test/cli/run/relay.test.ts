@@ -1,8 +1,11 @@
 import test from 'ava';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { connectRun } from '../../../cli/run/connect-run.ts';
 import { createRelay, type Relay } from '../../../cli/run/relay.ts';
+import { systemClock } from '../../../contracts/clock.ts';
 import type { Lifetime } from '../../helpers/lifetime.ts';
 import { temporaryFolder } from '../../helpers/temporary.ts';
 import { event, until } from '../../helpers/wait.ts';
@@ -16,14 +19,15 @@ interface Setup {
 }
 
 async function setUp(lifetime: Lifetime): Promise<Setup> {
-  const path = join(await temporaryFolder(lifetime), 'run');
+  const folder = await temporaryFolder(lifetime);
+  await mkdir(join(folder, 's'));
   const waiting: Socket[] = [];
   const worker: Server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('error', () => { /* Looked at by its close. */ });
     waiting.push(socket);
   });
-  worker.listen(path);
-  const relay = createRelay(path);
+  worker.listen(join(folder, 's', 'run'));
+  const relay = createRelay(connectRun(folder, 'run', systemClock));
   const listener = createServer({ allowHalfOpen: true }, (socket) => relay.accept(socket));
   listener.listen(0, '127.0.0.1');
   await Promise.all([once(worker, 'listening'), once(listener, 'listening')]);
@@ -111,8 +115,8 @@ test('a worker that breaks off ends the answer, and what is sent to it then is r
   t.true(error.code === 'ECONNRESET' || error.code === 'EPIPE', error.code);
 });
 
-test('without a worker the agent is reset, not left waiting', async (t) => {
-  const relay = createRelay(join(await temporaryFolder(t), 'nobody'));
+test('without a worker the agent is reset after a while, not left waiting', async (t) => {
+  const relay = createRelay(connectRun(await temporaryFolder(t), 'run', systemClock, 100));
   const listener = createServer({ allowHalfOpen: true }, (socket) => relay.accept(socket));
   listener.listen(0, '127.0.0.1');
   await once(listener, 'listening');
@@ -133,4 +137,41 @@ test('closing ends all connections and takes no new one', async (t) => {
   const late = await dial();
   await event('the late one\'s end', late.resume(), 'end');
   t.pass();
+});
+
+test('a connection is carried to whichever worker serves the run, and waits for one that is just being restarted', async (t) => {
+  const folder = await temporaryFolder(t);
+  await mkdir(join(folder, 's'));
+  const served = new Map<string, number>();
+  const serve = async (name: string): Promise<Server> => {
+    const worker = createServer((socket) => {
+      served.set(name, (served.get(name) ?? 0) + 1);
+      socket.on('error', () => { /* Looked at by its close. */ });
+      socket.end(name);
+    });
+    worker.listen(join(folder, 's', name));
+    await once(worker, 'listening');
+    t.teardown(() => worker.close());
+    return worker;
+  };
+  const connect = connectRun(folder, 'run', systemClock);
+  const ask = async (): Promise<string> => {
+    const socket = (await connect(new AbortController().signal))!;
+    const text = await readAll(socket);
+    socket.destroy();
+    return text;
+  };
+  const waiting = ask();
+  const workers = await Promise.all(['run', 'run.1', 'run.2'].map(serve));
+  await serve('runner');
+  t.true(['run', 'run.1', 'run.2'].includes(await waiting));
+  await until('all to be used', async () => {
+    await ask();
+    return served.size === 3;
+  });
+  // A name that its killed owner left behind refuses; the others serve.
+  workers[0]!.close();
+  await writeFile(join(folder, 's', 'run'), '');
+  for (let count = 0; count < 20; count++) t.regex(await ask(), /^run\.[12]$/);
+  t.false(served.has('runner'), 'another run\'s socket was used');
 });

@@ -1,0 +1,31 @@
+import type { Clock } from '../../contracts/clock.ts';
+import type { ListenAddress } from '../listen-address.ts';
+import { describeWorker } from './children.ts';
+import { bindListeningSocket } from './listening-socket.ts';
+import { supervise, type Up } from './supervise.ts';
+import { Workers } from './workers.ts';
+
+export interface ProxyOptions {
+  readonly dataFolder: string;
+  readonly listen: ListenAddress;
+  readonly workers: number;
+  /** Its control plane; `ca` in PEM. */
+  readonly controlPlane: { readonly url: string; readonly ca?: string };
+  readonly token: string;
+  readonly childEnvironment: Readonly<Record<string, string>>;
+}
+
+/** Keeps the workers of a proxy alive whose control plane is elsewhere. Jailed runs have their machine's own. */
+export async function startProxy(options: ProxyOptions, clock: Clock): Promise<Up> {
+  const { dataFolder, token, workers: count } = options;
+  return await supervise({ dataFolder, idleMs: undefined }, clock, async ({ log, own }) => {
+    const household = { dataFolder, token, environment: options.childEnvironment, log };
+    const listening = bindListeningSocket(options.listen);
+    own({ stop: () => listening.close() });
+    const workers = new Workers(count, (slot) => describeWorker(household, {
+      count, listening, jails: false, controlPlane: () => Promise.resolve({ address: options.controlPlane, own: undefined }),
+    }, slot), clock);
+    own(workers);
+    return { report: await workers.start(), replaceWorkers: (drainMs) => workers.replace(drainMs) };
+  });
+}
