@@ -16,13 +16,18 @@ export function fieldValues(headers: HeaderList, name: string): readonly string[
   return values ?? none;
 }
 
+const keepAlive: readonly string[] = ['keep-alive'];
 const oneMember = /^[A-Za-z0-9-]+$/;
 
 /** Members of a comma list (RFC 9110, section 5.6.1), lower case, empty ones left out. White space is SP and HTAB, no more (`trim` takes NBSP). */
 export function listMembers(values: readonly string[]): readonly string[] {
   if (values.length === 0) return none;
-  // Nearly all there is.
-  if (values.length === 1 && oneMember.test(values[0]!)) return [values[0]!.toLowerCase()];
+  if (values.length === 1) {
+    const value = values[0]!;
+    // Nearly all there is.
+    if (value === 'keep-alive' || value === 'Keep-Alive') return keepAlive;
+    if (oneMember.test(value)) return [value.toLowerCase()];
+  }
   return values.join(',').toLowerCase().split(',').map((member) => member.replaceAll(/^[ \t]+|[ \t]+$/g, '')).filter((member) => member !== '');
 }
 

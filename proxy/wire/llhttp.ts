@@ -106,8 +106,8 @@ const base = llhttp.malloc(windowBytes);
 let view = new Uint8Array(llhttp.memory.buffer, base, windowBytes);
 
 function execute(parser: number, bytes: Uint8Array): number {
-  // Memory that grew has a new buffer.
-  if (view.buffer !== llhttp.memory.buffer) view = new Uint8Array(llhttp.memory.buffer, base, windowBytes);
+  // Memory that grew has a new buffer, and the view of the old one is empty.
+  if (view.length === 0) view = new Uint8Array(llhttp.memory.buffer, base, windowBytes);
   view.set(bytes);
   return llhttp.llhttp_execute(parser, base, bytes.length);
 }
