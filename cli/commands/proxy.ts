@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { readFileSync } from 'node:fs';
 import { X509Certificate } from 'node:crypto';
+import { resolve } from 'node:path';
 import { systemClock } from '../../contracts/clock.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import { dataFolderOf, dataOption, example, jsonOption, type TargetOptions } from '../command.ts';
@@ -11,6 +12,7 @@ import { compileCacheVariable } from '../up/compile-cache.ts';
 import { describeReady } from '../up/describe.ts';
 import { startProxy, type ProxyOptions } from '../up/proxy-supervisor.ts';
 import { proxyTokenShape } from '../up/proxy-token.ts';
+import { readUpstreamProxies } from '../up/upstream-proxies.ts';
 import { stopOnSignals } from '../up/signals.ts';
 
 interface Options extends TargetOptions {
@@ -19,6 +21,7 @@ interface Options extends TargetOptions {
   readonly workers: string;
   readonly tokenFile?: string;
   readonly ca?: string;
+  readonly upstreamProxies?: string;
   readonly insecureControlPlane?: boolean;
   readonly withoutTls?: boolean;
 }
@@ -30,6 +33,7 @@ export function define(command: Command, environment: Environment): void {
     .option('--workers <n>', 'proxy workers', '1')
     .option('--token-file <file>', 'what sallyport proxy token says there (default: SALLYPORT_PROXY_TOKEN)')
     .option('--ca <file>', 'certificate (PEM) to trust for the control plane, instead of the system\'s')
+    .option('--upstream-proxies <file>', 'by which proxy of yours which hosts are reached (docs/operations.md)')
     .option('--insecure-control-plane', 'allow http:// to other machines: the token is then readable on the network')
     .option('--without-tls', 'allow --listen on addresses other than loopback: tokens are then readable on the network')
     .action((options: Options) => proxy(options, environment));
@@ -63,6 +67,7 @@ function readOptions(options: Options, environment: Environment): ProxyOptions &
   }
   return {
     dataFolder: dataFolderOf(options, environment), listen, workers, token, warnings,
+    upstreamProxies: options.upstreamProxies === undefined ? [] : readUpstreamProxies(resolve(options.upstreamProxies)),
     controlPlane: { url: url.origin, ...(ca !== undefined && { ca }) },
     childEnvironment: { ...environment.forChildren, ...compileCacheVariable() },
   };
@@ -108,8 +113,7 @@ function readToken({ tokenFile }: Options, environment: Environment, errors: { p
 function readCertificate(file: string, errors: { path: string; message: string }[]): string | undefined {
   try {
     const text = readFileSync(file, 'utf8');
-    new X509Certificate(text);
-    return text;
+    return new X509Certificate(text).toString() === '' ? undefined : text;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     errors.push({ path: '--ca', message: code === 'ENOENT' || code === 'EACCES' || code === 'EISDIR' ? `cannot be read (${code})` : 'does not hold a certificate in PEM' });

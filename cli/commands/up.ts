@@ -11,6 +11,7 @@ import { compileCacheVariable } from '../up/compile-cache.ts';
 import type { StartMessage } from '../up/messages.ts';
 import { listenOption, workersOption } from '../up/options.ts';
 import { stopOnSignals } from '../up/signals.ts';
+import { readUpstreamProxies } from '../up/upstream-proxies.ts';
 import { startUp, type UpOptions } from '../up/supervisor.ts';
 
 /** How long an `up` that a run started stays after its last run. */
@@ -21,6 +22,7 @@ interface Options extends TargetOptions {
   readonly api: string;
   readonly policies?: string;
   readonly workers: string;
+  readonly upstreamProxies?: string;
   readonly socketsOnly?: boolean;
   readonly withoutTls?: boolean;
 }
@@ -31,6 +33,7 @@ export function define(command: Command, environment: Environment): void {
     .option('--api <host:port>', 'where the API takes operators from elsewhere', '127.0.0.1:3129')
     .option('--policies <dir>', 'policy folder (default: the one that comes along)')
     .option('--workers <n>', 'proxy workers', '1')
+    .option('--upstream-proxies <file>', 'by which proxy of yours which hosts are reached (docs/operations.md)')
     .option('--sockets-only', 'no TCP at all; ends 60 s after its last run')
     .option('--without-tls', 'allow addresses other than loopback: tokens are then readable on the network')
     .action((options: Options) => up(options, environment));
@@ -63,6 +66,7 @@ function readOptions(options: Options, environment: Environment): UpOptions {
   return {
     dataFolder: dataFolderOf(options, environment),
     listen, api, workers,
+    upstreamProxies: options.upstreamProxies === undefined ? [] : readUpstreamProxies(resolve(options.upstreamProxies)),
     policiesFolder: options.policies === undefined ? fileURLToPath(new URL('../../policies', import.meta.url)) : resolve(options.policies),
     databaseUrl: environment.databaseUrl,
     idleMs: options.socketsOnly === true ? idleMs : undefined,

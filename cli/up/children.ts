@@ -1,3 +1,4 @@
+import type { UpstreamProxyRule } from '../../proxy/enforce/upstream-proxy-rules.ts';
 import { apiSocket } from '../data-folder-paths.ts';
 import type { ListenAddress } from '../listen-address.ts';
 import type { HostConfiguration } from './agent-host.ts';
@@ -43,12 +44,13 @@ export interface WorkerOptions {
   readonly controlPlane: () => Promise<{ readonly address: object; readonly own: ListenAddress | undefined }>;
   /** Whether jailed runs live on this machine. */
   readonly jails: boolean;
+  readonly upstreamProxies: readonly UpstreamProxyRule[];
 }
 
 /** The first descriptor after the standard ones and the channel of messages. */
 const inheritedDescriptor = 4;
 
-export function describeWorker({ dataFolder, token, environment, log }: Household, { count, listening, controlPlane, jails }: WorkerOptions, slot: number): ChildDescription {
+export function describeWorker({ dataFolder, token, environment, log }: Household, { count, listening, controlPlane, jails, upstreamProxies }: WorkerOptions, slot: number): ChildDescription {
   return {
     ...log, environment,
     name: count === 1 ? 'proxy worker' : `proxy worker ${slot}`,
@@ -57,7 +59,7 @@ export function describeWorker({ dataFolder, token, environment, log }: Househol
     configuration: async () => {
       const { address, own } = await controlPlane();
       return {
-        data_folder: dataFolder, slot, control_plane: address, data_plane_token: token, durability: 'crash', jails,
+        data_folder: dataFolder, slot, control_plane: address, data_plane_token: token, durability: 'crash', jails, upstream_proxies: upstreamProxies,
         own_addresses: [listening?.address, own].filter((known) => known !== undefined),
         ...(listening !== undefined && { listen: { descriptor: inheritedDescriptor } }),
       };

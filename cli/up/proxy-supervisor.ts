@@ -1,3 +1,4 @@
+import type { UpstreamProxyRule } from '../../proxy/enforce/upstream-proxy-rules.ts';
 import type { Clock } from '../../contracts/clock.ts';
 import type { ListenAddress } from '../listen-address.ts';
 import { describeWorker } from './children.ts';
@@ -12,6 +13,7 @@ export interface ProxyOptions {
   /** Its control plane; `ca` in PEM. */
   readonly controlPlane: { readonly url: string; readonly ca?: string };
   readonly token: string;
+  readonly upstreamProxies: readonly UpstreamProxyRule[];
   readonly childEnvironment: Readonly<Record<string, string>>;
 }
 
@@ -23,7 +25,7 @@ export async function startProxy(options: ProxyOptions, clock: Clock): Promise<U
     const listening = bindListeningSocket(options.listen);
     own({ stop: () => listening.close() });
     const workers = new Workers(count, (slot) => describeWorker(household, {
-      count, listening, jails: false, controlPlane: () => Promise.resolve({ address: options.controlPlane, own: undefined }),
+      count, listening, jails: false, upstreamProxies: options.upstreamProxies, controlPlane: () => Promise.resolve({ address: options.controlPlane, own: undefined }),
     }, slot), clock);
     own(workers);
     return { report: await workers.start(), replaceWorkers: (drainMs) => workers.replace(drainMs) };

@@ -1,5 +1,6 @@
 import type { Clock } from '../../contracts/clock.ts';
 import { toSallyportError } from '../../contracts/errors.ts';
+import type { UpstreamProxyRule } from '../../proxy/enforce/upstream-proxy-rules.ts';
 import { apiSocket } from '../data-folder-paths.ts';
 import type { ListenAddress } from '../listen-address.ts';
 import { Child } from './child.ts';
@@ -16,6 +17,8 @@ export interface UpOptions {
   readonly listen: ListenAddress | undefined;
   readonly api: ListenAddress | undefined;
   readonly workers: number;
+  /** Default: every host is dialled directly. */
+  readonly upstreamProxies?: readonly UpstreamProxyRule[];
   readonly policiesFolder: string;
   readonly databaseUrl: string | undefined;
   /** Milliseconds without a hold after which it ends; `undefined`: never by itself. */
@@ -37,7 +40,7 @@ export async function startUp(options: UpOptions, clock: Clock): Promise<Up> {
     // Their code is loaded meanwhile; their configuration waits for where the control plane listens.
     const known = Promise.withResolvers<Addresses>();
     const workers = new Workers(count, (slot) => describeWorker(household, {
-      count, listening, jails: true,
+      count, listening, jails: true, upstreamProxies: options.upstreamProxies ?? [],
       controlPlane: async () => ({ address: { socket_path: apiSocket(dataFolder) }, own: addressIn(await known.promise, 'api') }),
     }, slot), clock);
     own(workers);

@@ -88,7 +88,7 @@ test('a proxy that refuses the connection, or says nothing, is named', async (t)
 });
 
 test('an address of the proxy that is dead costs no more than the stagger', async (t) => {
-  const proxy = await startUpstreamProxy(t, { answer: undefined });
+  const proxy = await startUpstreamProxy(t);
   await dialBy(t, proxy.port, '20.30.40.50', { addresses: ['127.0.0.99', '127.0.0.1'] }).connected;
   t.is(proxy.asked.length, 1);
 });
