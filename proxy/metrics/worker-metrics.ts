@@ -13,7 +13,7 @@ export interface Gauges {
 
 /**
  * What a worker counts, from its signals: an addition for each, and nothing is formatted until somebody asks. It costs about 1 us for
- * a request (docs/performance.md).
+ * a request.
  */
 export class WorkerMetrics {
   readonly #gauges: Gauges;

@@ -79,6 +79,18 @@ test.serial('A refusal names the question to ask, without the values of the quer
   t.like(lines[0], { url: 'http://absent.test/a/b', effect: 'deny' });
 });
 
+test.serial('The stream of its own run comes piece by piece, and another\'s is refused', async (t) => {
+  const { body: other } = await installation.api<Created>('POST', '/chat/run', { goal: 'other' });
+  const script = [
+    `id=$(curl -s http://sallyport.internal/chat/run | grep -o 'run_[0-9a-f-]*' | head -1);`,
+    `curl -sN http://sallyport.internal/chat/run/$id/stream | head -2 | grep -c -E '^(event: state|data: )';`,
+    `curl -s http://sallyport.internal/chat/run/${other.run_id}/stream | tr -d '\\n'; echo;`,
+  ].join(' ');
+  const { lines } = await answers<{ code?: string }>(script);
+  t.deepEqual(lines[0] as unknown, 2);
+  t.is(lines[1]?.code, 'forbidden');
+});
+
 test.serial('A client that speaks HTTP through a tunnel to port 80 reaches it as well', async (t) => {
   const { run_id, lines } = await answers<{ items?: { run_id: string }[] }>(curl('/chat/run', '--proxytunnel'));
   t.deepEqual(lines[0]?.items?.map((item) => item.run_id), [run_id]);
