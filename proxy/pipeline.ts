@@ -161,7 +161,7 @@ async function forwarded({ forward, clock }: PipelineContext, { permit, spending
 function settle({ events, journal }: PipelineContext, subject: Subject, granted: Granted, outcome: Outcome): void {
   const unpaid = granted.spending.settle(outcome);
   if (unpaid > 0) signals.fault.publish({ where: 'metering', error: new SallyportError('internal', `${unpaid} bytes of ${subject.egress_id} passed without having been taken.`) });
-  journal.note(events.ended(subject, granted.decided_id, outcome).text, subject.egress_id);
+  journal.note(events.ended(subject, granted.decided_id, outcome).text, granted.open);
   granted.finish();
   if (signals.ended.hasSubscribers) {
     const { kind, code, bytes_out, bytes_in, first_byte_ms } = outcome;

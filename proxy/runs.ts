@@ -5,6 +5,7 @@ import type { SallyportError } from '../contracts/errors.ts';
 import { isTerminal } from '../contracts/run.ts';
 import type { RunSpending } from './enforce/spending.ts';
 import { reasonOf, Stop, type StopReason } from './enforce/stop.ts';
+import { Roster } from './roster.ts';
 import { outOfTime, standing, staleEpoch } from './identify/rules.ts';
 
 /** A run as this worker knows it, with the permits that are live. */
@@ -16,7 +17,7 @@ export class LiveRun {
   #snapshot: RunSnapshot;
   #tokenSha256: Buffer;
   #allowAddresses: readonly Cidr[];
-  readonly #permits = new Set<Stop>();
+  readonly #permits = new Roster<Stop>();
   #idle: (() => void) | undefined;
 
   constructor(snapshot: RunSnapshot, spending: RunSpending) {
@@ -61,12 +62,12 @@ export class LiveRun {
   /** Ends every live permit. */
   stop(why: SallyportError): void {
     const reason = reasonOf(why);
-    for (const permit of this.#permits) permit.stop(reason);
+    for (const permit of this.#permits.all()) permit.stop(reason);
   }
 
   /** Ends the live permits that would not be given any more: policy is another one, or the run's own has changed. */
   rejudge(): void {
-    for (const permit of this.#permits) {
+    for (const permit of this.#permits.all()) {
       const reason: StopReason | undefined = permit.rejudge?.();
       if (reason !== undefined) permit.stop(reason);
     }

@@ -6,6 +6,7 @@ import type { Caller } from '../identify/identify.ts';
 import { standing, staleEpoch } from '../identify/rules.ts';
 import type { EventWriter, Judgement, Subject } from '../record/egress-events.ts';
 import type { Journal } from '../record/journal.ts';
+import { OpenExchange } from '../record/open-exchanges.ts';
 import type { AddressBook } from './addresses.ts';
 import { admit } from './admission.ts';
 import { makePermit, type Permit, type PermittedAddress } from './permit.ts';
@@ -27,6 +28,8 @@ export interface Granted {
   readonly permit: Permit;
   readonly decided_id: string;
   readonly spending: PermitSpending;
+  /** To be closed by the record of its end. */
+  readonly open: OpenExchange;
   /** The control plane had to be asked for the unit of `requests`. */
   readonly waited: boolean;
   /** To be called once, when nothing flows any more. */
@@ -75,9 +78,10 @@ export async function enforce(context: EnforceContext, subject: Subject, exchang
     const reason = stop.rejudge();
     if (reason !== undefined) stop.stop(reason);
   }
+  const open = new OpenExchange(subject.egress_id, run.run_id);
   const line = events.decided(subject, exchange, egress, judgement, addresses, admission.observed);
   try {
-    await journal.append(line.text, { egress_id: subject.egress_id, run_id: run.run_id });
+    await journal.append(line.text, open);
   } catch (error) {
     giveUp(error);
   }
@@ -96,11 +100,7 @@ export async function enforce(context: EnforceContext, subject: Subject, exchang
     raw: admission.armed.raw,
     addresses,
     pool_key: poolKey(run.run_id, egress, addresses),
-    spending: {
-      take: (meter, units) => spending.take(meter, units),
-      giveBack: (meter, units) => spending.giveBack(meter, units),
-      more: (meter, units) => spending.more(meter, units),
-    },
+    spending,
     stop,
     stillValid: () => {
       const problem = stop.reason === undefined ? valid() : undefined;
@@ -118,7 +118,7 @@ export async function enforce(context: EnforceContext, subject: Subject, exchang
       }
     },
   });
-  return { kind: 'permit', permit, decided_id: line.event_id, spending, waited: reserving instanceof Promise, finish: () => run.finish(stop) };
+  return { kind: 'permit', permit, decided_id: line.event_id, spending, open, waited: reserving instanceof Promise, finish: () => run.finish(stop) };
 }
 
 function poolKey(runId: string, { host, port }: Egress, addresses: readonly PermittedAddress[]): string {

@@ -1,5 +1,6 @@
 import type { SallyportError } from '../../contracts/errors.ts';
 import type { DenialCode } from '../denial.ts';
+import { nowhere, type Enlisted } from '../roster.ts';
 
 /** Why a live exchange has to end. */
 export interface StopReason {
@@ -16,7 +17,8 @@ export interface StopSignal {
 }
 
 /** One live permit's signal. A class of ours: an AbortSignal with a listener costs an exchange 5 us. */
-export class Stop implements StopSignal {
+export class Stop implements StopSignal, Enlisted {
+  place = nowhere;
   #reason: StopReason | undefined;
   onStop: (() => void) | undefined;
   /** Why what was allowed would not be allowed now; set once there is a permit to judge again. */

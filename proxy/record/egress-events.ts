@@ -11,7 +11,7 @@ import type { Egress } from '../describe/egress.ts';
 import type { Outcome, PermittedAddress } from '../enforce/permit.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Attribution } from '../identify/identify.ts';
-import type { OpenExchange } from './open-exchanges.ts';
+import type { OpenName } from './open-exchanges.ts';
 
 /** Whose exchange it is; nothing is known of an agent that was not identified. */
 export interface Subject {
@@ -108,7 +108,7 @@ export class EventWriter {
     return this.#line('journal.opened', undefined, '', '', quoteObject({ journal_id: journalId, slot }), '{}');
   }
 
-  recovered(journalId: string, open: readonly OpenExchange[]): Line {
+  recovered(journalId: string, open: readonly OpenName[]): Line {
     return this.#line('journal.recovered', undefined, '', '', quoteObject({ journal_id: journalId, open }), '{}');
   }
 

@@ -40,7 +40,7 @@ interface Group {
 interface Owed {
   readonly line: string;
   /** The exchange that this record ends. */
-  readonly ends: string | undefined;
+  readonly ends: OpenExchange | undefined;
 }
 
 interface Batch {
@@ -119,7 +119,7 @@ export class Journal {
   }
 
   /** Appends what has happened already; `ends` names the exchange that it ends. Kept until it can be written. */
-  note(line: string, ends?: string): void {
+  note(line: string, ends?: OpenExchange): void {
     if (ends === undefined && (this.#owedUnits + line.length > waitingRefusals || !fitsRecord(line))) return this.omit();
     this.#owed.push({ line, ends });
     this.#owedUnits += line.length;

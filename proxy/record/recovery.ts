@@ -3,7 +3,7 @@ import { open, readdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { firstPrevious, type SegmentFooter, type SegmentHeader } from '../../contracts/journal.ts';
 import { SallyportError } from '../../contracts/errors.ts';
-import type { OpenExchange } from './open-exchanges.ts';
+import type { OpenName } from './open-exchanges.ts';
 import { readJournalState, writeJournalState } from './journal-state.ts';
 import { segmentName, sequenceOf } from './segment-file.ts';
 
@@ -23,7 +23,7 @@ export interface RecoveredJournal {
 }
 
 /** A line of `journal.recovered`. */
-export type DescribeRecovery = (journalId: string, open: readonly OpenExchange[]) => string;
+export type DescribeRecovery = (journalId: string, open: readonly OpenName[]) => string;
 
 /**
  * Ends a journal that another worker left: half a last line is dropped (nobody got a receipt for it), what was open is written
@@ -91,7 +91,7 @@ function header(journal_id: string, sequence: number, previous: string): Buffer 
 /** Exchanges named by one record, some 110 bytes each: a record has a bound, and a worker may have had many thousands open. */
 const openPerRecord = 400;
 
-function describeAll(journalId: string, open: readonly OpenExchange[], describe: DescribeRecovery): readonly string[] {
+function describeAll(journalId: string, open: readonly OpenName[], describe: DescribeRecovery): readonly string[] {
   const lines = [describe(journalId, open.slice(0, openPerRecord))];
   for (let from = openPerRecord; from < open.length; from += openPerRecord) lines.push(describe(journalId, open.slice(from, from + openPerRecord)));
   return lines;

@@ -8,6 +8,7 @@ import { parseSegment, type Segment } from '../../../contracts/segment.ts';
 import { EventWriter } from '../../../proxy/record/egress-events.ts';
 import { Journal, type ClosedSegment } from '../../../proxy/record/journal.ts';
 import type { Disk } from '../../../proxy/record/segment-file.ts';
+import { OpenExchange } from '../../../proxy/record/open-exchanges.ts';
 import { testClock, type TestClock } from '../../helpers/clock.ts';
 import { failingDisk } from '../../helpers/failing-disk.ts';
 import { temporaryFolder } from '../../helpers/temporary.ts';
@@ -152,10 +153,11 @@ test('as long as the rest of a failed write cannot be cut off, nothing is record
 test('what has already happened is kept while the disk is full, and written once it is not', async (t) => {
   const disk = failingDisk();
   const { journal, numbers, clock } = await setUp(t, disk);
-  await journal.append(record(1), { egress_id: 'egr_1', run_id: 'run_1' });
+  const exchange = new OpenExchange('egr_1', 'run_1');
+  await journal.append(record(1), exchange);
   t.deepEqual(journal.open.begunThrough(0), [{ egress_id: 'egr_1', run_id: 'run_1' }]);
   disk.failure = 'ENOSPC';
-  journal.note(record(2), 'egr_1');
+  journal.note(record(2), exchange);
   await until('the failing write', () => journal.problem !== undefined);
   t.is(journal.open.begunThrough(0).length, 1, 'an end that is not on disk is not an end');
   disk.failure = undefined;
@@ -186,7 +188,7 @@ test('while too much waits to be shipped nothing begins, and what goes on is rec
   await journal.append(record(1));
   journal.refusal = new SallyportError('journal_unavailable', 'Too much waits.');
   t.is(await code(t, journal.append(record(2))), 'journal_unavailable');
-  journal.note(record(3), 'egr_1');
+  journal.note(record(3), new OpenExchange('egr_1', 'run_1'));
   journal.refusal = undefined;
   await journal.append(record(4));
   await journal.end();
@@ -209,7 +211,7 @@ test('a group that was written and could not be synced is not in the journal, an
   const { journal, clock, numbers } = await setUp(t, disk, 'power');
   await journal.append(record(1));
   disk.failsToSync = true;
-  journal.note(record(2), 'egr_2');
+  journal.note(record(2), new OpenExchange('egr_2', 'run_1'));
   t.is(await code(t, journal.append(record(3))), 'journal_unavailable');
   clock.advance(250);
   await journal.append(record(4));
@@ -222,7 +224,7 @@ test('records as large as they may be do not make a segment that the control pla
   const large = writer.returned({ run_id: 'run_1', session_id: 'ses_1' }, { requests: 1 }).text.replace('"payload":{}', `"payload":{"x":"${'x'.repeat(60_000)}"}`);
   await Promise.all(Array.from({ length: 300 }, async (_, index) => {
     if (index % 2 === 0) await journal.append(large);
-    else journal.note(large, `egr_${index}`);
+    else journal.note(large, new OpenExchange(`egr_${index}`, 'run_1'));
   }));
   await journal.end();
   t.is((await segments()).flatMap(({ events }) => events).length, 300);

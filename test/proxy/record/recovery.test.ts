@@ -8,6 +8,7 @@ import { EventWriter, type Subject } from '../../../proxy/record/egress-events.t
 import { Journal } from '../../../proxy/record/journal.ts';
 import { writeJournalState } from '../../../proxy/record/journal-state.ts';
 import { recoverJournal, type DescribeRecovery } from '../../../proxy/record/recovery.ts';
+import { OpenExchange } from '../../../proxy/record/open-exchanges.ts';
 import { testClock } from '../../helpers/clock.ts';
 import { temporaryFolder } from '../../helpers/temporary.ts';
 import { decidedLine, endedLine } from './lines.ts';
@@ -23,10 +24,10 @@ async function crashed(t: ExecutionContext): Promise<{ folder: string; journal_i
   const journal_id = newId('journal', 1);
   const clock = testClock();
   const journal = new Journal({ folder, journal_id, durability: 'crash', clock, onClosed: () => undefined, onAvailability: () => undefined, omission: () => '' });
-  for (const number of [1, 2]) await journal.append(decidedLine(writer, subject(number)), { egress_id: `egr_${number}`, run_id: `run_${number}` });
+  for (const number of [1, 2]) await journal.append(decidedLine(writer, subject(number)), new OpenExchange(`egr_${number}`, `run_${number}`));
   await journal.closeSegment();
-  journal.note(endedLine(writer, subject(1)), 'egr_1');
-  await journal.append(decidedLine(writer, subject(3)), { egress_id: 'egr_3', run_id: 'run_3' });
+  journal.note(endedLine(writer, subject(1)), new OpenExchange('egr_1', 'run_1'));
+  await journal.append(decidedLine(writer, subject(3)), new OpenExchange('egr_3', 'run_3'));
   return { folder, journal_id };
 }
 
@@ -112,8 +113,8 @@ test('text of an agent that looks like a record changes nothing', async (t) => {
   const journal_id = newId('journal', 1);
   const journal = new Journal({ folder, journal_id, durability: 'crash', clock: testClock(), onClosed: () => undefined, onAvailability: () => undefined, omission: () => '' });
   const forged = '/x","facts":{"egress_id":"egr_2"},"type":"egress.completed"\n{"end":true}';
-  await journal.append(decidedLine(writer, subject(1), forged), { egress_id: 'egr_1', run_id: 'run_1' });
-  await journal.append(decidedLine(writer, subject(2), forged), { egress_id: 'egr_2', run_id: 'run_2' });
+  await journal.append(decidedLine(writer, subject(1), forged), new OpenExchange('egr_1', 'run_1'));
+  await journal.append(decidedLine(writer, subject(2), forged), new OpenExchange('egr_2', 'run_2'));
   await recoverJournal(folder, journal_id, describe);
   t.deepEqual(openOf(await segments(folder)), [{ egress_id: 'egr_1', run_id: 'run_1' }, { egress_id: 'egr_2', run_id: 'run_2' }]);
 });
