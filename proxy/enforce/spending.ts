@@ -44,6 +44,8 @@ export class RunSpending {
   #silent = false;
   /** What the control plane has asked back and has not been answered. */
   #recalls: Recalls = {};
+  /** The last that were answered: of one that is told again the control plane would not take anything any more. */
+  #answered: Recalls = {};
   #answering = false;
   /** Units were given up, and were refused: the control plane may have taken them by an earlier try. */
   #doubtful = false;
@@ -99,14 +101,15 @@ export class RunSpending {
   /** Units of another incarnation of the database are void: it has never heard of them. */
   forget(): void {
     this.#recalls = {};
+    this.#answered = {};
     for (const meter of spendableMeters) this.#meters[meter].takeIdle();
   }
 
   /** The control plane asks for what is held and not waited for. Each number is answered once, also with nothing. */
   recall(recalls: Recalls): void {
     for (const meter of spendableMeters) {
-      const asked = Math.max(recalls[meter] ?? 0, this.#recalls[meter] ?? 0);
-      if (asked > 0) this.#recalls = { ...this.#recalls, [meter]: asked };
+      const asked = recalls[meter] ?? 0;
+      if (asked > (this.#answered[meter] ?? 0)) this.#recalls = { ...this.#recalls, [meter]: asked };
     }
     this.#answerSoon();
   }
@@ -208,6 +211,7 @@ export class RunSpending {
       if (this.#closed !== undefined) return;
       const recalls = this.#recalls;
       this.#recalls = {};
+      this.#answered = { ...this.#answered, ...recalls };
       const { journal_id, run_id } = this.#options;
       const returned = this.#takeIdle(spendableMeters.filter((meter) => recalls[meter] !== undefined));
       this.#returning.start({ journal_id, run_id, returned, recalls });
