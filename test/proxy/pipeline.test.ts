@@ -1,10 +1,13 @@
 /** What an agent tries, and what the origin sees of it. Each refusal is heard with its code and recorded, and costs nothing. */
+import { once } from 'node:events';
+import { createServer as createHttpServer } from 'node:http';
 import test from 'ava';
 import { setImmediate as turn } from 'node:timers/promises';
 import { fileLifetime } from '../helpers/lifetime.ts';
 import { ask, head, loopback, RawClient, runSocket, startLocalOrigin, startLocalServer, startProxyWorker, type LocalOrigin, type ProxyWorker, type RequestOptions } from '../helpers/proxy-worker.ts';
 import type { FakeRun } from '../helpers/fake-control-plane.ts';
 import { until } from '../helpers/wait.ts';
+import { echo, frame, handshakeFields } from '../helpers/web-socket.ts';
 
 const lifetime = fileLifetime();
 let origin: LocalOrigin;
@@ -67,7 +70,7 @@ const attacks: readonly Attack[] = [
   { title: 'another name below the control plane\'s', target: () => 'http://api.sallyport.internal/', code: 'core.self_address', status: 403 },
   { title: 'the control plane\'s name on another port', target: () => 'http://sallyport.internal:3129/', code: 'core.self_address', status: 403 },
   { title: 'a name that does not exist', target: () => at('absent.test'), code: 'upstream_dns', status: 502 },
-  { title: 'a web socket', target: () => at('site.test'), options: () => ({ fields: ['Connection: Upgrade', 'Upgrade: websocket'] }), code: 'not_supported', status: 501 },
+  { title: 'another protocol than a web socket', target: () => at('site.test'), options: () => ({ fields: ['Connection: Upgrade', 'Upgrade: spdy/3.1'] }), code: 'not_supported', status: 501 },
   { title: 'https in absolute form', target: () => 'https://site.test/', code: 'not_supported', status: 501 },
   { title: 'another scheme', target: () => 'ftp://site.test/', code: 'not_supported', status: 501 },
   { title: 'a path alone', target: () => '/etc/passwd', options: () => ({ host: 'site.test' }), code: 'bad_request', status: 400 },
@@ -176,6 +179,33 @@ test.serial('an opaque tunnel passes bytes, counts them, and closes when its run
   const [cut] = proxy.control.of(tunnelling, 'egress.cut');
   t.like(cut?.facts, { code: 'run_ended', spent: { bytes_out: 5, bytes_in: 5 } });
   for (const meter of ['requests', 'bytes_out', 'bytes_in'] as const) await until(`${meter} to be returned`, () => proxy.control.reserved(tunnelling, meter) === 0);
+});
+
+test.serial('a web socket is one exchange with status 101, and closes within 100 ms when its run is cancelled', async (t) => {
+  const server = createHttpServer().on('upgrade', echo);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(() => { server.close(); server.closeAllConnections(); });
+  const { port } = server.address() as { readonly port: number };
+  const speaking = proxy.control.createRun({ allow: [{ host: 'site.test', ports: [port], methods: ['GET'], path_prefix: '/chat' }], policy: loopback });
+  await proxy.control.acknowledgedAll();
+  const fields = [...handshakeFields];
+  t.is((await ask(proxy, `http://site.test:${port}/other`, { authorization: speaking.authorization, fields })).code, 'policy_denied');
+  const client = new RawClient(proxy);
+  client.send(head(`http://site.test:${port}/chat`, { authorization: speaking.authorization, fields }));
+  await client.until('the switch', (text) => text.startsWith('HTTP/1.1 101 ') && text.endsWith('\r\n\r\n'));
+  client.send(frame('hello', true).toString('latin1'));
+  await client.until('the echo', (text) => text.endsWith('\x81\x05hello'));
+  const began = performance.now();
+  proxy.control.update(speaking, { state: 'Cancelled' });
+  await client.ended();
+  // The bound is 100 ms; a machine that stalls is not a failure of ours.
+  t.true(performance.now() - began < 1000, `${performance.now() - began} ms`);
+  await proxy.control.ingested('the cut', () => proxy.control.of(speaking, 'egress.cut').length === 1);
+  t.deepEqual(proxy.control.of(speaking).map(({ type }) => type).filter((type) => type.startsWith('egress.')), ['egress.denied', 'egress.decided', 'egress.cut']);
+  const [cut] = proxy.control.of(speaking, 'egress.cut');
+  t.like(cut?.facts, { code: 'run_ended' });
+  t.is(cut?.payload['status'], 101);
 });
 
 test.serial('what a jailed agent sends and nobody can read is recorded as its own; from outside it is nobody\'s', async (t) => {
