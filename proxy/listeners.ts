@@ -10,17 +10,26 @@ import { signals } from './signals.ts';
 /** For answers that are under way when a run ends: they have been told to stop. */
 const runDrainMs = 1000;
 
+interface Place {
+  readonly folder: string;
+  readonly slot: number;
+  /** Nobody is listened to before the worker can decide. */
+  readonly usable: Promise<void>;
+}
+
 /** This worker's listeners of jailed runs, each below `<data>/s/`: whoever can connect there is that run. */
 export class RunListeners {
   readonly #folder: string;
   readonly #slot: number;
+  readonly #usable: Promise<void>;
   readonly #shared: Omit<ListenerOptions, 'listen'>;
   readonly #handler: Handler;
   readonly #listeners = new Map<string, Promise<Listener | undefined>>();
 
-  constructor({ folder, slot }: { readonly folder: string; readonly slot: number }, shared: Omit<ListenerOptions, 'listen'>, handler: Handler) {
+  constructor({ folder, slot, usable }: Place, shared: Omit<ListenerOptions, 'listen'>, handler: Handler) {
     this.#folder = folder;
     this.#slot = slot;
+    this.#usable = usable;
     this.#shared = shared;
     this.#handler = handler;
   }
@@ -45,6 +54,7 @@ export class RunListeners {
   }
 
   async #open(run_id: string, path: string): Promise<Listener | undefined> {
+    await this.#usable;
     try {
       const listener = await createListener({ kind: 'run', run_id }, { ...this.#shared, listen: { path } }, this.#handler);
       await chmod(path, 0o600);

@@ -20,14 +20,15 @@ function tell(message: object): void {
 
 async function start(configuration: unknown): Promise<void> {
   worker = startWorker(parseConfiguration(configuration), { clock: systemClock });
-  const { address, ready } = await worker;
+  const started = await worker;
   // Whoever starts it for the first time wants to know why it doesn't get ready; later this is in the log.
   const waits = ({ problem }: { readonly problem: SallyportError | undefined }): void => {
     if (problem !== undefined) tell({ type: 'waiting', problem: { ...toProblem(problem), detail: problem.message } });
   };
   const listener = (message: unknown): void => waits(message as Parameters<typeof waits>[0]);
   signals.stream.subscribe(listener);
-  await ready;
+  await started.ready;
+  const { address } = started;
   signals.stream.unsubscribe(listener);
   tell({ type: 'ready', addresses: address === undefined ? {} : { proxy: address } });
   // Left to itself Node keeps its compiled code at an orderly end: after a crash everything would be compiled again.

@@ -8,7 +8,7 @@ import { acceptInside } from './accept/inside.ts';
 import { ConnectionCaps } from './accept/caps.ts';
 import type { ClientConnection } from './accept/connection.ts';
 import { acceptLimits } from './accept/limits.ts';
-import { createListener, type ListenAddress, type Listener } from './accept/listener.ts';
+import { createListener, type ListenAddress, type Listener, type ListenOn } from './accept/listener.ts';
 import { controlPlaneAddress, type Configuration } from './config.ts';
 import { ControlPlane } from './control-plane/client.ts';
 import { PushStream } from './control-plane/stream.ts';
@@ -53,6 +53,11 @@ export interface Worker {
 
 /** How long the permits of an ended run may take to say what became of them. */
 const settleMs = 10_000;
+/**
+ * How long whoever comes waits before a worker that cannot decide yet takes connections, and says why it refuses. They wait in the queue of
+ * the socket that it shares, where another worker may take them.
+ */
+const usableWithinMs = 5_000;
 /** How long a stopping worker goes on shipping. */
 const shipMs = 2000;
 /** Between the end of the drain and the closing of the sockets: refusals and cut streams still have to reach their clients. */
@@ -88,7 +93,10 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     clock,
     fetch: (revision) => client.get(`/data-plane/bundles/${revision}`),
     onReplaced: (revision, throws) => journal.note(events.engineReplaced(revision, throws).text),
-    onSwapped: () => runs.rejudgeAll(),
+    onSwapped: () => {
+      runs.rejudgeAll();
+      lookWhetherUsable();
+    },
   });
   const sweep = new Sweep(clock);
   const forwarder = createForwarder({ clock, sweep, limits: forwardLimits });
@@ -157,7 +165,10 @@ export async function startWorker(configuration: Configuration, { clock, resolve
   const shared = { clock, sweep, onRefused, limits: acceptLimits, caps: new ConnectionCaps(acceptLimits) };
   /** HTTP inside a CONNECT, to be told of a stop as well. */
   const inside = new Set<ClientConnection>();
-  const listeners = new RunListeners({ folder: socketFolder, slot }, shared, handler);
+  const usable = Promise.withResolvers<void>();
+  const lookWhetherUsable = (): void => { if (context.unready() === undefined) usable.resolve(); };
+  const patience = clock.setTimeout(usable.resolve, usableWithinMs, { background: true });
+  const listeners = new RunListeners({ folder: socketFolder, slot, usable: usable.promise }, shared, handler);
 
   /** Its listener closes, its permits end, and what it did not use goes back; then its record is complete and is shipped. */
   async function endRun(run: LiveRun): Promise<void> {
@@ -178,12 +189,14 @@ export async function startWorker(configuration: Configuration, { clock, resolve
   }
 
   let tcp: Listener | undefined;
+  async function listen(on: ListenOn): Promise<void> {
+    tcp = await createListener({ kind: 'tcp' }, { ...shared, listen: on }, handler);
+    if ('port' in tcp.address) own.add(tcp.address);
+  }
+
   try {
     await upstreams.start();
-    if (configuration.listen !== undefined) {
-      tcp = await createListener({ kind: 'tcp' }, { ...shared, listen: configuration.listen }, handler);
-      if ('port' in tcp.address) own.add(tcp.address);
-    }
+    if (configuration.listen !== undefined && !('descriptor' in configuration.listen)) await listen(configuration.listen);
   } catch (error) {
     await recorder.end(true).catch(() => undefined);
     await shipping.end();
@@ -198,11 +211,23 @@ export async function startWorker(configuration: Configuration, { clock, resolve
   const stream = new PushStream({
     clock,
     open: (signal) => client.open(`/data-plane/stream?proxy_id=${proxy_id}&journal_id=${journal.journal_id}`, signal),
-    onMessage: (message) => synchroniser.handle(message),
+    onMessage: (message) => {
+      synchroniser.handle(message);
+      lookWhetherUsable();
+    },
     onDown: (problem) => signals.stream.publish({ problem }),
   });
 
+  let stopped = false;
+  const listening = usable.promise.then(async () => {
+    if (!stopped && configuration.listen !== undefined && 'descriptor' in configuration.listen) await listen(configuration.listen);
+  });
+
   async function stop(drainMs: number): Promise<void> {
+    stopped = true;
+    patience.cancel();
+    usable.resolve();
+    await listening.catch(() => undefined);
     const stopping = new SallyportError('overloaded', 'The proxy is stopping.', { retry_after: 1 });
     const cut = clock.setTimeout(() => runs.stopAll(stopping), drainMs);
     for (const connection of inside) connection.stop();
@@ -232,7 +257,8 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     lock.release();
   }
 
-  return { address: tcp?.address, ready: synchroniser.ready, stop };
+  const ready = Promise.all([synchroniser.ready, listening]).then(() => undefined);
+  return { get address() { return tcp?.address; }, ready, stop };
 }
 
 const notHttp: Readonly<Record<'http2' | 'unknown' | 'silent', string>> = {

@@ -161,7 +161,7 @@ test.serial('an up that would end by itself stays while a run of its own is acti
   const dataFolder = `${await temporaryFolder(t)}/d`;
   const work = await temporaryFolder(t, 0o755);
   const up = await startUp({
-    dataFolder, listen: undefined, api: undefined, databaseUrl: undefined, idleMs: 2_500,
+    dataFolder, listen: undefined, api: undefined, workers: 1, databaseUrl: undefined, idleMs: 2_500,
     policiesFolder: fileURLToPath(new URL('../../policies', import.meta.url)),
     childEnvironment: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '' },
   }, systemClock);

@@ -2,11 +2,11 @@
  * kill -9 of any process loses no event: the proxy worker and the control plane are killed at 50 random instants under load,
  * and every request that the origin saw has its `egress.decided` in the verified chain, each once.
  */
-import { readFileSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { Agent, request } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { childrenOf } from '../helpers/children.ts';
 import { startInstallation } from '../helpers/installation.ts';
 import { needs } from '../helpers/needs.ts';
 import { startOrigin } from '../helpers/origin.ts';
@@ -20,19 +20,6 @@ const kills = 50;
 const clientsAtOnce = 8;
 /** Milliseconds that a client waits after a refusal. */
 const patience = 20;
-
-/** Pids of the children of `parent` whose command line names `script`. */
-async function children(parent: number, script: string): Promise<number[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name)).map(Number);
-  return pids.filter((pid) => {
-    try {
-      const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-      return status.includes(`PPid:\t${parent}\n`) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(script);
-    } catch {
-      return false; // It ended between the two.
-    }
-  });
-}
 
 test('50 random kill -9 of worker and control plane under load: what the origin saw is in the chain, each once', async (t) => {
   t.timeout(400_000);
@@ -75,7 +62,7 @@ test('50 random kill -9 of worker and control plane under load: what the origin 
     // The instant is the experiment, so this one waits by the clock.
     await pause(Math.random() * 300);
     const [pid] = await until(`${script} to run`, async () => {
-      const found = await children(installation.up.pid, script);
+      const found = await childrenOf(installation.up.pid, script);
       return found.length > 0 && found;
     });
     try {

@@ -53,10 +53,10 @@ export interface Installation {
   api<T>(method: string, path: string, body?: unknown): Promise<{ readonly status: number; readonly body: T }>;
 }
 
-export async function startInstallation(lifetime: Lifetime, options: { readonly env?: Readonly<Record<string, string>> } = {}): Promise<Installation> {
+export async function startInstallation(lifetime: Lifetime, options: { readonly env?: Readonly<Record<string, string>>; readonly up?: readonly string[] } = {}): Promise<Installation> {
   const data = join(await temporaryFolder(lifetime), 'd');
   const env = { ...process.env, SALLYPORT_DATA: data, ...options.env };
-  const up = startSallyport(lifetime, ['up', '--listen', '127.0.0.1:0', '--api', '127.0.0.1:0', '--json'], { env });
+  const up = startSallyport(lifetime, ['up', '--listen', '127.0.0.1:0', '--api', '127.0.0.1:0', '--json', ...options.up ?? []], { env });
   const [line = ''] = await up.line(/^\{.*"ready".*\}$/, 60_000);
   const { addresses } = JSON.parse(line) as { readonly addresses: { readonly proxy: { readonly port: number } } };
 
