@@ -82,8 +82,8 @@ test.serial('A refusal names the question to ask, without the values of the quer
 test.serial('The stream of its own run comes piece by piece, and another\'s is refused', async (t) => {
   const { body: other } = await installation.api<Created>('POST', '/chat/run', { goal: 'other' });
   const script = [
-    `id=$(curl -s http://sallyport.internal/chat/run | grep -o 'run_[0-9a-f-]*' | head -1);`,
-    `curl -sN http://sallyport.internal/chat/run/$id/stream | head -2 | grep -c -E '^(event: state|data: )';`,
+    `id=$(curl -s http://sallyport.internal/chat/run | grep -o 'run_0[0-9a-f-]*' | head -1);`,
+    `mkfifo pieces; curl -sN http://sallyport.internal/chat/run/$id/stream >pieces & head -2 <pieces | grep -c -E '^(event: state|data: )'; kill $!;`,
     `curl -s http://sallyport.internal/chat/run/${other.run_id}/stream | tr -d '\\n'; echo;`,
   ].join(' ');
   const { lines } = await answers<{ code?: string }>(script);
