@@ -194,7 +194,7 @@ export class RunSpending {
     this.#pause = this.#options.clock.setTimeout(() => {
       this.#pause = undefined;
       for (const meter of spendableMeters) this.#meters[meter].paused = false;
-      this.#start();
+      this.#goOn();
     }, this.#pauseMs);
     this.#pauseMs = Math.min(this.#pauseMs * 2, longestPauseMs);
   }
@@ -215,7 +215,7 @@ export class RunSpending {
       const { journal_id, run_id } = this.#options;
       const returned = this.#takeIdle(spendableMeters.filter((meter) => recalls[meter] !== undefined));
       this.#returning.start({ journal_id, run_id, returned, recalls });
-      this.#start();
+      this.#goOn();
     });
   }
 
