@@ -4,6 +4,7 @@ import { SallyportError } from '../../contracts/errors.ts';
 import { runStateSchema } from '../../contracts/run.ts';
 import { cancelSchema, createRunSchema, transitionSchema, type CreatedRun } from '../../contracts/run-api.ts';
 import { listActions } from '../audit/commands.ts';
+import { asAgentSees } from '../audit/visible.ts';
 import { allow, allowRun } from '../http/authentication.ts';
 import { readJson } from '../http/body.ts';
 import type { State } from '../http/context.ts';
@@ -68,10 +69,11 @@ export function runsRoutes(services: Services): Router<State> {
 
   router.get('/chat/run/:run_id/actions', async (ctx) => {
     const run_id = pathId(ctx, 'run_id');
-    allowRun(ctx, run_id);
+    const { kind } = allowRun(ctx, run_id);
     const { cursor, limit } = validatedQuery(actionsQuery, ctx);
     await getRun(database, run_id);
-    ctx.body = pageOf(await listActions(services, { run_id, before: cursor, limit: limit + 1 }), limit, ({ event }) => event.event_id);
+    const actions = await listActions(services, { run_id, before: cursor, limit: limit + 1 });
+    ctx.body = pageOf(kind === 'agent' ? actions.map(asAgentSees) : actions, limit, ({ event }) => event.event_id);
   });
 
   router.post('/chat/run/:run_id/cancel', async (ctx) => {
