@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import type { Clock, Timer } from '../../contracts/clock.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import { firstPrevious, fitsRecord, recordMaxBytes, segmentMaxAgeMs, segmentMaxRecords } from '../../contracts/journal.ts';
+import { LineBuffer } from './line-buffer.ts';
 import { OpenExchanges, type OpenExchange } from './open-exchanges.ts';
 import { localDisk, SegmentFile, segmentName, unavailable, type Disk } from './segment-file.ts';
 
@@ -69,6 +70,7 @@ export class Journal {
   readonly open = new OpenExchanges();
   readonly #options: JournalOptions;
   readonly #disk: Disk;
+  readonly #lines = new LineBuffer();
   #groups: Group[] = [];
   #owed: Owed[] = [];
   #owedUnits = 0;
@@ -220,7 +222,7 @@ export class Journal {
     if (omitted > 0) lines.push(this.#options.omission(omitted));
     for (const group of groups) lines.push(...group.lines);
     const segment = this.#segment ??= await this.#createSegment();
-    await segment.append(`${lines.join('\n')}\n`, lines.length, this.#options.durability === 'power');
+    await segment.append(lines, this.#options.durability === 'power');
     if (segment.records === lines.length) this.#armAge();
     for (const { line, ends } of owed) {
       this.#owedUnits -= line.length;
@@ -247,7 +249,7 @@ export class Journal {
     const path = join(folder, segmentName(this.#sequence));
     const fd = await this.#disk.create(path);
     if (durability === 'power') await this.#disk.syncFolder(folder);
-    return new SegmentFile(this.#disk, fd, path, { v: 1, journal_id, sequence: this.#sequence, previous: this.#previous, opened_at: clock.now() });
+    return new SegmentFile(this.#disk, this.#lines, fd, path, { v: 1, journal_id, sequence: this.#sequence, previous: this.#previous, opened_at: clock.now() });
   }
 
   #armAge(): void {

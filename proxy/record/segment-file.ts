@@ -3,6 +3,7 @@ import { close, fdatasync, ftruncate, open, write, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import type { SegmentFooter, SegmentHeader } from '../../contracts/journal.ts';
 import { SallyportError } from '../../contracts/errors.ts';
+import type { LineBuffer } from './line-buffer.ts';
 
 /** The few calls that reach the disk; tests put a disk in their place that is full or broken. */
 export interface Disk {
@@ -72,6 +73,8 @@ export class SegmentFile {
   readonly path: string;
   readonly openedAt: number;
   readonly #disk: Disk;
+  /** The journal's own: one write is under way at a time. */
+  readonly #lines: LineBuffer;
   readonly #fd: number;
   readonly #hash: Hash = createHash('sha256');
   #header: string | undefined;
@@ -82,25 +85,26 @@ export class SegmentFile {
   /** Set once the footer is written. */
   #digest: string | undefined;
 
-  constructor(disk: Disk, fd: number, path: string, header: SegmentHeader) {
+  constructor(disk: Disk, lines: LineBuffer, fd: number, path: string, header: SegmentHeader) {
     this.#disk = disk;
+    this.#lines = lines;
     this.#fd = fd;
     this.path = path;
     this.sequence = header.sequence;
     this.openedAt = header.opened_at;
-    this.#header = `${JSON.stringify(header)}\n`;
+    this.#header = JSON.stringify(header);
   }
 
   get records(): number { return this.#records; }
   get bytes(): number { return this.#length; }
 
-  /** Appends whole lines, each ended by a newline. What can't be made durable where that is wanted counts as not written. */
-  async append(text: string, records: number, durable: boolean): Promise<void> {
-    const bytes = Buffer.from((this.#header ?? '') + text);
+  /** Appends lines, without their newlines. What can't be made durable where that is wanted counts as not written. */
+  async append(lines: readonly string[], durable: boolean): Promise<void> {
+    const bytes = this.#lines.encode(this.#header === undefined ? lines : [this.#header, ...lines]);
     await this.#writeBehind(bytes, durable);
     this.#header = undefined;
     this.#hash.update(bytes);
-    this.#records += records;
+    this.#records += lines.length;
   }
 
   /** Writes the footer and closes the file. May be repeated when it failed. Gives the digest. */
