@@ -111,6 +111,11 @@ export class RawClient {
     return this.#text;
   }
 
+  /** Drops what came so far. */
+  forget(): void {
+    this.#text = '';
+  }
+
   async ended(): Promise<string> {
     // `once` would reject on a reset, which is an end as well.
     await within('the connection to be closed', new Promise<void>((resolve) => {
