@@ -18,10 +18,15 @@ export const addressTable: readonly (readonly [block: string, address_class: Add
   ['127.0.0.0/8', 'loopback'], // RFC 1122, section 3.2.1.3
   ['169.254.0.0/16', 'link_local'], // RFC 3927
   ['172.16.0.0/12', 'private'], // RFC 1918
-  ['192.0.0.0/24', 'reserved'], // IETF protocol assignments, RFC 6890
+  // IETF protocol assignments, RFC 6890. IANA calls 192.0.0.9 and .10 (RFC 7723, RFC 8155) reachable, but what answers there is the nearest
+  // router's port control or relay, which is the network's own.
+  ['192.0.0.0/24', 'reserved'],
   ['192.0.2.0/24', 'documentation'], // TEST-NET-1, RFC 5737
+  ['192.31.196.0/24', 'public'], // AS112, RFC 7535: globally reachable
+  ['192.52.193.0/24', 'reserved'], // AMT, RFC 7450: the nearest multicast relay
   ['192.88.99.0/24', 'reserved'], // 6to4 relay anycast, deprecated by RFC 7526
   ['192.168.0.0/16', 'private'], // RFC 1918
+  ['192.175.48.0/24', 'public'], // AS112, RFC 7534: globally reachable
   ['198.18.0.0/15', 'benchmarking'], // RFC 2544
   ['198.51.100.0/24', 'documentation'], // TEST-NET-2, RFC 5737
   ['203.0.113.0/24', 'documentation'], // TEST-NET-3, RFC 5737
@@ -36,11 +41,19 @@ export const addressTable: readonly (readonly [block: string, address_class: Add
   ['64:ff9b::/96', 'public'], // NAT64, RFC 6052: the embedded address says
   ['64:ff9b:1::/48', 'public'], // local-use NAT64, RFC 8215: the embedded addresses say
   ['100::/64', 'reserved'], // discard-only, RFC 6666
-  ['2001::/23', 'reserved'], // IETF protocol assignments, RFC 2928
+  ['100:0:0:1::/64', 'reserved'], // dummy prefix, RFC 9780
+  // IETF protocol assignments, RFC 2928, with 2001:1::1 to ::3 (RFC 7723, 8155, 9665: the nearest router's own services), 2001:10::/28 and
+  // 2001:20::/28 (ORCHID, RFC 4843 and 7343) and 2001:30::/28 (DET, RFC 9374), which name hosts and drones, not places.
+  ['2001::/23', 'reserved'],
   ['2001::/32', 'public'], // Teredo, RFC 4380: the embedded addresses say
   ['2001:2::/48', 'benchmarking'], // RFC 5180
+  ['2001:3::/32', 'reserved'], // AMT, RFC 7450
+  ['2001:4:112::/48', 'public'], // AS112, RFC 7535: globally reachable
   ['2001:db8::/32', 'documentation'], // RFC 3849
+  ['2002::/16', 'public'], // 6to4, RFC 3056: the embedded address says
+  ['2620:4f:8000::/48', 'public'], // AS112, RFC 7534: globally reachable
   ['3fff::/20', 'documentation'], // RFC 9637
+  ['5f00::/16', 'reserved'], // segment routing identifiers, RFC 9602
   ['fc00::/7', 'unique_local'], // RFC 4193
   ['fe80::/10', 'link_local'], // RFC 4291, section 2.5.6
   ['fec0::/10', 'private'], // site-local, deprecated by RFC 3879 but still routed where it is used

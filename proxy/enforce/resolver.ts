@@ -36,6 +36,8 @@ export function askServers(servers?: readonly string[]): Ask {
   if (servers !== undefined) resolver.setServers(servers);
   return async (host, family) => {
     const records = await (family === 4 ? resolver.resolve4(host, { ttl: true }) : resolver.resolve6(host, { ttl: true }));
+    // An alias that leads nowhere comes as a list of nothing.
+    if (records.length === 0) throw Object.assign(new Error('no address'), { code: 'ENODATA' });
     return { addresses: records.map(({ address }) => address), ttlSeconds: Math.min(...records.map(({ ttl }) => ttl)) };
   };
 }
