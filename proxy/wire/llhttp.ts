@@ -153,8 +153,8 @@ function trimmedEnd(text: string, start: number, end: number): string {
   return text.slice(start, last);
 }
 
-/** Parses one whole head, up to and with its empty line; `text` is `bytes` in latin1. A string is what is wrong with it. */
-function parseHead(parser: number, bytes: Buffer, text: string): ParsedHead | string {
+/** Parses one whole head, up to and with its empty line; `text` is `bytes` in latin1. The fields, or what is wrong with it. */
+function parseFields(parser: number, bytes: Buffer, text: string): string[] | string {
   if (bytes.length > windowBytes) return `the head is larger than ${windowBytes} bytes`;
   fields = 0;
   headDone = false;
@@ -166,18 +166,23 @@ function parseHead(parser: number, bytes: Buffer, text: string): ParsedHead | st
   for (let index = 0; index < fields * 4; index += 4) {
     headers.push(text.slice(spans[index], spans[index + 1]), trimmedEnd(text, spans[index + 2]!, spans[index + 3]!));
   }
-  return { text, major: llhttp.llhttp_get_http_major(parser), minor: llhttp.llhttp_get_http_minor(parser), headers };
+  return headers;
 }
 
 export function parseRequestHead(bytes: Buffer, text: string = bytes.toString('latin1')): ParsedRequest | string {
-  const head = parseHead(requestParser, bytes, text);
-  if (typeof head === 'string') return head;
-  return { ...head, method: methods[llhttp.llhttp_get_method(requestParser)], target: head.text.slice(targetStart, targetEnd) };
+  const parser = requestParser;
+  const headers = parseFields(parser, bytes, text);
+  if (typeof headers === 'string') return headers;
+  return {
+    text, major: llhttp.llhttp_get_http_major(parser), minor: llhttp.llhttp_get_http_minor(parser), headers,
+    method: methods[llhttp.llhttp_get_method(parser)], target: text.slice(targetStart, targetEnd),
+  };
 }
 
 export function parseResponseHead(bytes: Buffer, text: string = bytes.toString('latin1')): ParsedResponse | string {
-  const head = parseHead(responseParser, bytes, text);
-  return typeof head === 'string' ? head : { ...head, status: statusCode };
+  const headers = parseFields(responseParser, bytes, text);
+  if (typeof headers === 'string') return headers;
+  return { text, major: llhttp.llhttp_get_http_major(responseParser), minor: llhttp.llhttp_get_http_minor(responseParser), headers, status: statusCode };
 }
 
 const parserPool: number[] = [];
