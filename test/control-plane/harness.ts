@@ -121,9 +121,9 @@ export async function openStream<T>(lifetime: Lifetime, socketPath: string, path
 }
 
 /** A proxy's end of the push stream. With `acknowledges` it does so as a proxy does. */
-export async function openProxyStream(lifetime: Lifetime, { folder, call }: TestControlPlane, proxy_id: string, acknowledges = true): Promise<TestStream<StreamMessage>> {
+export async function openProxyStream(lifetime: Lifetime, { folder, call }: TestControlPlane, proxy_id: string, acknowledges = true, journal_id?: string): Promise<TestStream<StreamMessage>> {
   let last = Promise.resolve<unknown>(undefined);
-  const stream = await openStream<StreamMessage>(lifetime, join(folder, 'api.sock'), `/data-plane/stream?proxy_id=${proxy_id}`, '\n', (text) => {
+  const stream = await openStream<StreamMessage>(lifetime, join(folder, 'api.sock'), `/data-plane/stream?proxy_id=${proxy_id}${journal_id === undefined ? '' : `&journal_id=${journal_id}`}`, '\n', (text) => {
     const message = JSON.parse(text) as StreamMessage;
     if (acknowledges && 'version' in message && message.type !== 'bundle') {
       last = last.then(() => call('POST', '/data-plane/acknowledgements', { token: proxyToken, body: { proxy_id, version: message.version, revision } }).catch(() => undefined));

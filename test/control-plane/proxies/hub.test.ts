@@ -1,5 +1,7 @@
 import test from 'ava';
-import type { StreamMessage } from '../../../contracts/data-plane.ts';
+import type { Spent } from '../../../contracts/budget.ts';
+import type { DrawAnswer, StreamMessage } from '../../../contracts/data-plane.ts';
+import { newId } from '../../../contracts/ids.ts';
 import type { CreatedRun, RunView } from '../../../contracts/run-api.ts';
 import { verifyExport } from '../../../contracts/verify.ts';
 import type { ProxyView } from '../../../control-plane/proxies/commands.ts';
@@ -16,6 +18,13 @@ const tells = (run_id: string, state: string) => (message: StreamMessage): boole
 
 async function create(plane: TestControlPlane, body: object = {}): Promise<CreatedRun> {
   return (await plane.call<CreatedRun>('POST', '/chat/run', { body: { goal: 'test', ...body } })).body;
+}
+
+const isRecall = ({ type }: StreamMessage): boolean => type === 'recall';
+
+/** All that is wanted is waited for. */
+async function draw(plane: TestControlPlane, run_id: string, journal_id: string, wanted: Spent): Promise<DrawAnswer> {
+  return (await plane.call<DrawAnswer>('POST', '/data-plane/allowances', { token: proxyToken, body: { draw_id: newId('draw', Date.now()), journal_id, run_id, epoch: 1, wanted, waiting: wanted } })).body;
 }
 
 for (const { name, test, locate } of backends) {
@@ -69,6 +78,27 @@ for (const { name, test, locate } of backends) {
     const later = await openProxyStream(t, plane, 'prx_2');
     t.deepEqual(await later.wait('the seal', ({ type }) => type === 'sealed') as unknown, expected);
   });
+
+  test(`a recall reaches the workers that hold something of the run, once on each stream, until it is answered (${name})`, async (t) => {
+    const plane = await start(t);
+    const { run_id } = await create(plane, { budget: { requests: 5, bytes_in: 5 } });
+    await draw(plane, run_id, 'jnl_holder', { requests: 5, bytes_in: 5 });
+    const [holder, other, older] = [await openProxyStream(t, plane, 'prx_1', true, 'jnl_holder'), await openProxyStream(t, plane, 'prx_2', true, 'jnl_other'), await openProxyStream(t, plane, 'prx_3')];
+    t.like(await draw(plane, run_id, 'jnl_other', { requests: 1, bytes_in: 1 }), { granted: { requests: 0, bytes_in: 0 }, recalling: ['requests', 'bytes_in'] });
+    const expected = { type: 'recall', run_id, recalls: { requests: 1, bytes_in: 1 } };
+    t.deepEqual(await holder.wait('the recall', isRecall) as unknown, expected);
+    // Another change passes by, and brings it to nobody a second time.
+    const next = await create(plane);
+    for (const stream of [holder, other, older]) await stream.wait('the run', tells(next.run_id, 'Active'));
+    t.deepEqual([holder, other, older].map(({ messages }) => messages.filter(isRecall).length), [1, 0, 0]);
+    holder.end();
+    const again = await openProxyStream(t, plane, 'prx_1', true, 'jnl_holder');
+    t.deepEqual(await again.wait('the recall', isRecall) as unknown, expected, 'whoever comes back has not answered it yet');
+    for (let count = 0; count < 2; count++) {
+      t.like(await plane.call('POST', '/data-plane/returns', { token: proxyToken, body: { journal_id: 'jnl_holder', run_id, returned: { requests: 2 }, recalls: { requests: 1, bytes_in: 1 } } }), { status: 200 });
+    }
+    t.like(await draw(plane, run_id, 'jnl_other', { requests: 3, bytes_in: 1 }), { granted: { requests: 2, bytes_in: 0 }, exhausted: ['bytes_in'] });
+  });
 }
 
 const postgres = backends.find(({ name }) => name === 'Postgres')!;
@@ -86,9 +116,16 @@ postgres.test('two control planes on one database are one: runs, acknowledgement
   await two.call('POST', `/chat/run/${run.run_id}/cancel`);
   for (const stream of streams) await stream.wait('the cancel', tells(run.run_id, 'Cancelled'));
   t.log(`cancel on the other replica reached both proxies in ${Math.round(performance.now() - begun)} ms`);
+  const bounded = await create(one, { budget: { requests: 3 } });
+  await draw(one, bounded.run_id, 'jnl_two', { requests: 3 });
+  streams.push(await openProxyStream(t, two, 'prx_holder', true, 'jnl_two'));
+  const asked = performance.now();
+  t.like(await draw(one, bounded.run_id, 'jnl_one', { requests: 1 }), { recalling: ['requests'] });
+  await streams[2]!.wait('the recall', isRecall);
+  t.log(`recall on the other replica reached its proxy in ${Math.round(performance.now() - asked)} ms`);
   await Promise.all(Array.from({ length: 20 }, (_, index) => create(index % 2 === 0 ? one : two)));
   for (const stream of streams) {
-    await until('all runs', () => runsIn(stream).length >= 22);
+    await until('all runs', () => runsIn(stream).length >= 21);
     const versions = runsIn(stream).map(({ version }) => version);
     t.deepEqual(versions, versions.toSorted((a, b) => a - b));
   }

@@ -10,7 +10,7 @@ test.serial('the data plane is for proxies alone, and speaks one version', async
   t.like(await call('GET', '/data-plane/stream', { token: proxyToken }), { status: 422, body: { errors: [{ path: 'proxy_id' }] } });
   t.like(await call('GET', '/data-plane/stream?proxy_id=x&protocol=2', { token: proxyToken }), { status: 501, body: { code: 'not_supported' } });
   t.like(await call('GET', '/chat/run', { token: proxyToken }), { status: 403 }, 'nor is the rest for proxies');
-  for (const path of ['/data-plane/allowances', '/data-plane/events', '/data-plane/acknowledgements']) t.is((await call('POST', path, { body: {} })).status, 403, path);
+  for (const path of ['/data-plane/allowances', '/data-plane/returns', '/data-plane/events', '/data-plane/acknowledgements']) t.is((await call('POST', path, { body: {} })).status, 403, path);
 });
 
 test.serial('a proxy loads the bundle by its revision', async (t) => {
@@ -39,7 +39,7 @@ test.serial('a segment is taken plain or compressed; a gap says what is expected
   t.like(await post(gzipSync(Buffer.alloc(65 * 1024 * 1024)), { 'content-encoding': 'gzip' }), { status: 413 }, 'a bomb is stopped at the limit');
 });
 
-test.serial('draws and acknowledgements are checked to the last field', async (t) => {
+test.serial('draws, returns and acknowledgements are checked to the last field', async (t) => {
   const plane = await startTestControlPlane(t);
   const { call } = plane;
   const { run_id } = (await call<CreatedRun>('POST', '/chat/run', { body: { goal: 'test' } })).body;
@@ -51,6 +51,10 @@ test.serial('draws and acknowledgements are checked to the last field', async (t
   for (const [body, path] of table) t.like(await call('POST', '/data-plane/allowances', { token: proxyToken, body }), { status: 422, body: { errors: [{ path }] } }, path);
   t.like((await call('POST', '/data-plane/allowances', { token: proxyToken, body: draw })).body, { granted: { requests: 64 }, exhausted: [], balances: { requests: { reserved: 64, remaining: 936 } } });
   t.like((await call('POST', '/data-plane/allowances', { token: proxyToken, body: { ...draw, draw_id: 'drw_2', wanted: {} } })).body, { granted: {}, exhausted: [] });
+  const answer = { journal_id: 'jnl_1', run_id, returned: { requests: 1 }, recalls: { requests: 1 } };
+  const returns: readonly [object, string][] = [[{ ...answer, returned: { requests: -1 } }, 'returned.requests'], [{ ...answer, recalls: { steps: 1 } }, 'recalls.steps'], [{ ...answer, colour: 'red' }, 'colour']];
+  for (const [body, path] of returns) t.like(await call('POST', '/data-plane/returns', { token: proxyToken, body }), { status: 422, body: { errors: [{ path }] } }, path);
+  t.like(await call('POST', '/data-plane/returns', { token: proxyToken, body: { ...answer, run_id: 'run_none' } }), { status: 200, body: {} }, 'one that nobody asked for changes nothing');
   const acknowledgement = { proxy_id: 'prx_new', version: 1, revision };
   t.like(await call('POST', '/data-plane/acknowledgements', { token: proxyToken, body: acknowledgement }), { status: 404 });
   await openProxyStream(t, plane, 'prx_new', false);
