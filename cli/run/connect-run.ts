@@ -10,7 +10,7 @@ import { runSocketFolder } from '../data-folder-paths.ts';
 export type ConnectRun = (unwanted: AbortSignal) => Promise<Socket | undefined>;
 
 /** A worker that died is back within this time, a replaced one sooner. Milliseconds. */
-export const patienceMs = 10_000;
+const patienceMs = 10_000;
 const retryMs = 25;
 
 /**

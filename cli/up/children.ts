@@ -9,7 +9,7 @@ import type { ListeningSocket } from './listening-socket.ts';
 import type { Addresses } from './messages.ts';
 
 /** What the children of one supervisor have in common. */
-export interface Household {
+export interface Common {
   readonly dataFolder: string;
   readonly token: string;
   readonly environment: Readonly<Record<string, string>>;
@@ -22,7 +22,7 @@ export interface ControlPlaneOptions {
   readonly api: () => ListenAddress | undefined;
 }
 
-export function describeControlPlane({ dataFolder, token, environment, log }: Household, { policiesFolder, databaseUrl, api }: ControlPlaneOptions): ChildDescription {
+export function describeControlPlane({ dataFolder, token, environment, log }: Common, { policiesFolder, databaseUrl, api }: ControlPlaneOptions): ChildDescription {
   return {
     ...log, environment,
     name: 'control plane',
@@ -50,7 +50,7 @@ export interface WorkerOptions {
 /** The first descriptor after the standard ones and the channel of messages. */
 const inheritedDescriptor = 4;
 
-export function describeWorker({ dataFolder, token, environment, log }: Household, { count, listening, controlPlane, jails, upstreamProxies }: WorkerOptions, slot: number): ChildDescription {
+export function describeWorker({ dataFolder, token, environment, log }: Common, { count, listening, controlPlane, jails, upstreamProxies }: WorkerOptions, slot: number): ChildDescription {
   return {
     ...log, environment,
     name: count === 1 ? 'proxy worker' : `proxy worker ${slot}`,
@@ -67,7 +67,7 @@ export function describeWorker({ dataFolder, token, environment, log }: Househol
   };
 }
 
-export function describeJailHost({ dataFolder, token, environment, log }: Household): ChildDescription {
+export function describeJailHost({ dataFolder, token, environment, log }: Common): ChildDescription {
   return {
     ...log, environment,
     name: 'jail host',

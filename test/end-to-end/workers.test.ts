@@ -126,7 +126,8 @@ for (const count of [1, 3]) {
     t.deepEqual(after.filter((pid) => before.includes(pid)), []);
     const events = await chainOf(t, scene);
     t.is(checkEnds(t, events), loads.reduce((sum, { answered }) => sum + answered, 0));
-    t.is(events.filter(({ type }) => type === 'journal.recovered').length, 0, 'a worker did not end in order');
+    // A draw that was under way at the end leaves that to the successor; never an exchange.
+    t.deepEqual(events.flatMap(({ facts }) => facts.open ?? []), [], 'a worker did not end in order');
     t.log(`${Math.round(took)} ms, ${loads.map(({ answered }) => answered).join(' and ')} answered`);
   });
 }
@@ -143,7 +144,7 @@ while not os.path.exists('enough'):
 print('fine %d' % count)
 `;
   const folder = await temporaryFolder(t, 0o755);
-  const agent = installation.start(['run', '--allow', `${host}:80:GET`, '--work', folder, '--', 'python3', '-c', loop]);
+  const agent = installation.start(['run', '--allow', `${host}:80:GET`, '--work', folder, '--give-work', '--', 'python3', '-c', loop]);
   await agent.line(/^flowing$/, 60_000);
   const restarted = await installation.command(['restart']);
   t.is(restarted.code, 0, restarted.stderr);
