@@ -14,7 +14,7 @@ export function asAgentSees({ event, ...action }: RunAction): RunAction {
   for (const { rule } of shown) hidden.delete(rule);
   if (hidden.size === 0 && shown.length === reasons.length) return { event, ...action };
   const { obligations } = event.payload;
-  const payload = { ...event.payload, reasons: shown, ...obligations !== undefined && { obligations: listOf(obligations).filter(({ rule }) => !hidden.has(rule)) } } as Event['payload'];
+  const payload = { ...event.payload, reasons: shown, ...obligations !== undefined && { obligations: listOf(obligations).filter(({ rule }) => !hidden.has(rule)) } } as unknown as Event['payload'];
   return { ...action, event: { ...event, payload, ...event.policy && { policy: { ...event.policy, rules: event.policy.rules.filter((rule) => !hidden.has(rule)) } } } };
 }
 
