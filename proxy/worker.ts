@@ -229,6 +229,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     usable.resolve();
     await listening.catch(() => undefined);
     const stopping = new SallyportError('overloaded', 'The proxy is stopping.', { retry_after: 1 });
+    internal.end();
     const cut = clock.setTimeout(() => runs.stopAll(stopping), drainMs);
     for (const connection of inside) connection.stop();
     await Promise.all([tcp?.stop(drainMs + closeMs), listeners.closeAll(drainMs + closeMs)]);

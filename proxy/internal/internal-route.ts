@@ -28,6 +28,8 @@ export class InternalRoute {
   readonly #limits: InternalLimits;
   readonly #rate: FailedAttempts;
   readonly #ofRun = new Map<string, number>();
+  /** Cut the answers that go on for as long as somebody listens. */
+  readonly #streams = new Set<() => void>();
   #all = 0;
 
   constructor(options: InternalRouteOptions) {
@@ -57,12 +59,18 @@ export class InternalRoute {
     }
   };
 
+  /** The worker stops: streams end now, because they would only end with their run; their readers come again. */
+  end(): void {
+    for (const cut of this.#streams) cut();
+  }
+
   #forward(exchange: Exchange, { run, epoch }: Caller, asked: ReverseRequest): Promise<void> {
     const { transfer } = exchange;
     return new Promise((resolve, reject) => {
       const outgoing = this.#options.reverse.send(asked);
       let answer: IncomingMessage | undefined;
       const cut = (): void => {
+        this.#streams.delete(cut);
         outgoing.destroy();
         if (transfer.answered) transfer.abort();
         resolve();
@@ -79,6 +87,7 @@ export class InternalRoute {
         timer.cancel();
         answer = response;
         if (signals.internal.hasSubscribers) signals.internal.publish({ status: response.statusCode ?? 0 });
+        if (response.headers['content-type']?.startsWith('text/event-stream') === true) this.#streams.add(cut);
         transfer.begin(headOf(response, asked.method));
         transfer.flush();
         response.on('data', (bytes: Buffer) => {
@@ -88,6 +97,7 @@ export class InternalRoute {
           if (!transfer.flush()) response.pause();
         });
         response.on('end', () => {
+          this.#streams.delete(cut);
           transfer.end([]);
           resolve();
         });

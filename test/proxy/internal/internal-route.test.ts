@@ -202,3 +202,16 @@ test.serial('one run can have sixteen requests under way, and asks at a bounded 
   t.true(statuses.includes(429));
   t.is((await ask(at(), internal('/chat/run'), { authorization: other.authorization })).status, 200);
 });
+
+test.serial('a worker that stops does not wait for streams, which would go on for as long as their run', async (t) => {
+  const { authorization } = await newRun();
+  respond = (_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write('data: 1\n\n');
+  };
+  const client = new RawClient(at());
+  client.send(head(internal('/chat/run/x/stream'), { authorization }));
+  await client.until('the first piece', (text) => text.includes('data: 1\n\n'));
+  await within('the worker to have stopped', proxy.worker.stop(120_000), 60_000);
+  t.false((await client.ended()).endsWith('0\r\n\r\n'), 'a cut stream looks whole');
+});
