@@ -2,7 +2,11 @@ import type { PermittedAddress } from '../enforce/permit.ts';
 import type { ForwardLimits } from './limits.ts';
 import type { Upstream } from './upstream.ts';
 
-/** Connections that wait for their next exchange, by `Permit.pool_key`: none is shared between runs, origins or address classes. */
+/**
+ * Connections that wait for their next exchange, by `Permit.pool_key`: none is shared between runs, origins or address classes. A key
+ * stays when its last connection is taken, because it is put back soon: a map that forgets and learns a key with each request leaves
+ * garbage that only a full collection takes.
+ */
 export class UpstreamPool {
   readonly #limits: ForwardLimits;
   readonly #idle = new Map<string, Upstream[]>();
@@ -22,7 +26,6 @@ export class UpstreamPool {
     for (let upstream = idle?.pop(); upstream !== undefined; upstream = idle?.pop()) {
       this.#size--;
       upstream.onIdleClose = undefined;
-      if (idle?.length === 0) this.#idle.delete(key);
       if (upstream.usable && isNamed(upstream.address, addresses)) return upstream;
       upstream.destroy();
     }
@@ -31,18 +34,25 @@ export class UpstreamPool {
 
   put(key: string, upstream: Upstream): void {
     upstream.release();
-    const idle = this.#idle.get(key) ?? [];
-    if (this.#closed || !upstream.usable || idle.length >= this.#limits.pooled_per_key || this.#size >= this.#limits.pooled) {
-      upstream.destroy();
-      return;
-    }
+    if (this.#closed || !upstream.usable || this.#size >= this.#limits.pooled) return upstream.destroy();
+    const idle = this.#idle.get(key) ?? this.#learn(key);
+    if (idle.length >= this.#limits.pooled_per_key) return upstream.destroy();
     upstream.expect(this.#limits.pooled_ms);
     // It must hear what comes uncalled for, and the end.
     if (upstream.socket.isPaused()) upstream.resume();
     upstream.onIdleClose = () => this.#drop(key, upstream);
     idle.push(upstream);
     this.#size++;
-    if (idle.length === 1) this.#idle.set(key, idle);
+  }
+
+  /** Keys are as many as connections at most: beyond that, those without one are forgotten. */
+  #learn(key: string): Upstream[] {
+    if (this.#idle.size >= this.#limits.pooled) {
+      for (const [known, { length }] of this.#idle) if (length === 0) this.#idle.delete(known);
+    }
+    const idle: Upstream[] = [];
+    this.#idle.set(key, idle);
+    return idle;
   }
 
   #drop(key: string, upstream: Upstream): void {
