@@ -91,7 +91,7 @@ test.serial('nothing else of the control plane can be asked for, however it is s
   t.deepEqual(seen, []);
 });
 
-test.serial('it answers a run whose requests are used up, one that is paused, and one whose proxy has no fresh snapshot', async (t) => {
+test.serial('it answers a run whose requests are used up and one that is paused, and none that is over', async (t) => {
   const broke = await newRun({ limits: { requests: 0 } });
   t.is((await ask(at(), internal('/chat/why'), { authorization: broke.authorization })).status, 200);
   const paused = proxy.control.update(await newRun(), { state: 'PausedApproval' });
@@ -201,6 +201,23 @@ test.serial('one run can have sixteen requests under way, and asks at a bounded 
   for (let asked = 0; asked < 250 && !statuses.includes(429); asked++) statuses.push((await ask(at(), internal('/chat/run'), { authorization: busy.authorization })).status);
   t.true(statuses.includes(429));
   t.is((await ask(at(), internal('/chat/run'), { authorization: other.authorization })).status, 200);
+});
+
+test.serial('a stream that an earlier start of the run opened tells the present one nothing', async (t) => {
+  const run = await newRun();
+  let stream: ServerResponse | undefined;
+  respond = (_request, response) => {
+    stream = response;
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write('data: before\n\n');
+  };
+  const client = new RawClient(at());
+  client.send(head(internal('/chat/run/x/stream'), { authorization: run.authorization }));
+  await client.until('the first piece', (text) => text.includes('data: before\n\n'));
+  proxy.control.update(run, { epoch: 2, token_sha256: '0'.repeat(64) });
+  await proxy.control.acknowledgedAll();
+  stream!.write('data: after\n\n');
+  t.false((await client.ended()).includes('after'));
 });
 
 test.serial('a worker that stops does not wait for streams, which would go on for as long as their run', async (t) => {
