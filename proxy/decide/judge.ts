@@ -4,6 +4,7 @@ import { buildPolicyInput, type PolicyInputParts } from '../../contracts/policy-
 import type { Egress } from '../describe/egress.ts';
 import type { OwnAddresses } from '../describe/own-addresses.ts';
 import type { PermittedAddress } from '../enforce/permit.ts';
+import { Remembered } from '../remembered.ts';
 import type { LiveRun } from '../runs.ts';
 import type { Judgement } from '../record/egress-events.ts';
 import type { Decide } from './question.ts';
@@ -37,8 +38,19 @@ interface KnownAddress {
 function literalOf({ host, port, is_ip_literal, own_name }: Egress, own: OwnAddresses): KnownAddress | undefined {
   if (own_name) return { address: host, address_class: 'self' };
   if (!is_ip_literal) return undefined;
-  const address_class = own.has(host, port) ? 'self' : classifyAddress(host)?.address_class;
+  const address_class = own.has(host, port) ? 'self' : classOf(host);
   return address_class === undefined ? undefined : { address: host, address_class };
+}
+
+/** By canonical literal: classifying one takes 2 us. */
+const classes = new Remembered<string>();
+
+function classOf(literal: string): string | undefined {
+  const known = classes.get(literal);
+  if (known !== undefined) return known;
+  const found = classifyAddress(literal)?.address_class;
+  if (found !== undefined) classes.set(literal, found);
+  return found;
 }
 
 function partsOf(act: 'connect' | 'request' | 'dial', run: LiveRun, egress: Egress, known: KnownAddress | undefined, clock: Clock): PolicyInputParts {

@@ -1,7 +1,9 @@
 import { SallyportError } from '../../contracts/errors.ts';
 import { formatAuthority, parseAuthority, type Authority } from '../../contracts/host.ts';
 import { judgeTarget } from '../../contracts/path.ts';
+import { policyInputLimits } from '../../contracts/policy-input.ts';
 import type { Exchange, RequestHead } from '../exchange.ts';
+import { Remembered } from '../remembered.ts';
 import { credentialOf } from './credential-signal.ts';
 import type { Egress } from './egress.ts';
 import { isOwnName } from './own-addresses.ts';
@@ -46,6 +48,9 @@ function request(form: 'absolute' | 'inside', head: RequestHead, authority: Auth
   if (!judged.ok) {
     throw new SallyportError(judged.code, `The target cannot be used: ${judged.reason}.`, judged.canonical === undefined ? {} : { next_steps: [`Send ${printable(judged.canonical)} instead.`] });
   }
+  if (judged.query_keys.some((key) => key.length > policyInputLimits.query_key)) {
+    throw new SallyportError('not_supported', `The request has a longer query key than the ${policyInputLimits.query_key} characters that policy can look at.`);
+  }
   const { host, port, is_ip_literal } = authority;
   return {
     act: 'request', form, method: head.method, host, port, is_ip_literal, scheme: 'http',
@@ -57,7 +62,20 @@ function request(form: 'absolute' | 'inside', head: RequestHead, authority: Auth
   };
 }
 
+/** Reading one takes 3 us, and an agent names few: what was read is kept, under its own spelling. */
+const authorities = new Remembered<Authority>();
+const longestKept = 300;
+
 function authorityOf(raw: string, defaultPort: number | undefined): Authority {
+  const key = `${defaultPort} ${raw}`;
+  const known = authorities.get(key);
+  if (known !== undefined) return known;
+  const authority = readAuthority(raw, defaultPort);
+  if (raw.length <= longestKept) authorities.set(key, authority);
+  return authority;
+}
+
+function readAuthority(raw: string, defaultPort: number | undefined): Authority {
   const authority = parseAuthority(raw, defaultPort);
   if (!authority.ok) throw new SallyportError('ambiguous_target', `The host ${printable(raw)} cannot be used: ${authority.reason}.`);
   return authority;

@@ -122,6 +122,6 @@ test('a policy that reads the time is asked with its input, however often the ke
 test('runs are told apart, whatever they ask', (t) => {
   const fake = counting((call) => ({ effect: call }));
   const memo = new DecisionMemo(fake.engine, () => t.fail());
-  const answers = [{} as RunSnapshot, {} as RunSnapshot].map((of, index) => memo.decide(question('site.test', 'GET', '/', 80, 1, of, `h${index}.test`)).decision.effect);
+  const answers = ['site.test', 'other.test'].map((allowed) => memo.decide(question('site.test', 'GET', '/', 80, 1, {} as RunSnapshot, allowed)).decision.effect);
   t.not(answers[0], answers[1]);
 });

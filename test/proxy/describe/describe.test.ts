@@ -76,6 +76,7 @@ const refused: readonly (readonly [title: string, given: Given, code: ErrorCode]
   ['a fragment', { target: 'http://site.test/#x', host: 'site.test' }, 'ambiguous_target'],
   ['dot segments', { target: 'http://site.test/a/../b', host: 'site.test' }, 'path_not_canonical'],
   ['two slashes', { target: 'http://site.test//a', host: 'site.test' }, 'path_not_canonical'],
+  ['a query key that policy could not look at whole', { target: `http://site.test/?${'k'.repeat(300)}`, host: 'site.test' }, 'not_supported'],
   ['two protocols that are no web sockets', { target: 'http://site.test/', host: 'site.test', head: { upgrade: 'a, b' } }, 'not_supported'],
   ['a web socket by another method', { target: 'http://site.test/', host: 'site.test', head: { method: 'POST', upgrade: 'websocket' } }, 'bad_request'],
   ['a CONNECT without port', { target: 'site.test', method: 'CONNECT', form: connect, host: 'site.test' }, 'ambiguous_target'],
