@@ -227,6 +227,23 @@ test('a stopping worker lets what is under way come to its end', async (t) => {
   t.is(proxy.control.of(run, 'egress.completed').length, 1);
 });
 
+test('a stopping worker tells also the client that speaks HTTP inside a CONNECT', async (t) => {
+  const origin = await startLocalOrigin(t);
+  const proxy = await startProxyWorker(t, { names });
+  const run = await createRun(proxy, origin.port);
+  const client = new RawClient(proxy);
+  t.is((await client.send(head(`site.test:${origin.port}`, { method: 'CONNECT', authorization: run.authorization })).answer()).status, 200);
+  const get = `GET / HTTP/1.1\r\nHost: site.test:${origin.port}\r\n\r\n`;
+  t.notRegex((await client.send(get).answer()).head, /Connection: close/i);
+  const stopping = proxy.worker.stop(10_000);
+  const last = await client.send(get).answer();
+  t.is(last.status, 200);
+  t.regex(last.head, /Connection: close/i);
+  await client.ended();
+  client.socket.destroy();
+  await stopping;
+});
+
 test('the socket of a run is its owner\'s alone', async (t) => {
   const origin = await startLocalOrigin(t);
   const proxy = await startProxyWorker(t, { names });

@@ -45,6 +45,29 @@ test('a child that is killed is started again, each time', async (t) => {
   t.deepEqual(pids().filter((pid) => alive(pid)), []);
 });
 
+test('a child that is replaced ends when it has been told so, and its successor is ready', async (t) => {
+  const { child, said, pids } = make('ready');
+  await t.throwsAsync(child.replace(0), { message: /just starting or ending/ });
+  await child.start();
+  for (let times = 1; times <= 2; times++) {
+    await child.replace(5000);
+    await until('the successor to say so', () => said().split('was replaced').length > times);
+  }
+  t.false(said().includes('ended by itself'));
+  t.is(said().split(' drain').length, 3);
+  await t.throwsAsync(Promise.all([child.replace(5000), child.replace(5000)]), { message: /just starting or ending/ });
+  await child.stop();
+  t.deepEqual(pids().filter((pid) => alive(pid)), []);
+});
+
+test('a child that waits for something fails the first start', async (t) => {
+  const waiting = make('waiting');
+  const error = await t.throwsAsync(waiting.child.start(), { instanceOf: SallyportError });
+  t.is(error?.code, 'control_plane_unreachable');
+  t.is(error?.message, 'Nobody is there.');
+  t.deepEqual(waiting.pids().filter((pid) => alive(pid)), []);
+});
+
 test('a child that says why it cannot start gives that problem, and is gone', async (t) => {
   const { child, pids } = make('fail');
   const error = await t.throwsAsync(child.start(), { instanceOf: SallyportError });
