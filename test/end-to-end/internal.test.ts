@@ -103,7 +103,7 @@ test.serial('The metrics of the worker come to the control plane, and an agent c
     const read = parsePrometheus(await text(installation.data, '/metrics'));
     return read.some(({ name, labels }) => name === 'sallyport_proxy_refusals_total' && labels['code'] === 'policy_denied' && labels['proxy'] !== undefined) && read;
   });
-  t.is(samples.find(({ name }) => name === 'sallyport_proxies_connected')?.value, 1);
+  t.true((samples.find(({ name }) => name === 'sallyport_proxies_connected')?.value ?? 0) >= 1);
   t.is(samples.find(({ name }) => name === 'sallyport_proxy_control_plane_connected')?.value, 1);
   t.true((samples.find(({ name }) => name === 'sallyport_segments_ingested_total')?.value ?? 0) > 0);
 });
