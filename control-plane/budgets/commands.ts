@@ -29,7 +29,7 @@ export async function balancesOf(database: Kysely<Tables>, run_ids: readonly str
 export { hasOutstanding };
 
 /** What a draw has to ask of other slices, in its own transaction. */
-export interface DrawSurroundings {
+interface DrawSurroundings {
   /** Whether the run and the journal may have anything at all. */
   mayDraw(change: Change): Promise<boolean>;
   /** Which of these journals belong to a worker that is connected. */

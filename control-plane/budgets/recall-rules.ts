@@ -1,5 +1,5 @@
 /** How long a refusal waits for those who were asked to give back what they hold idle; a proxy that says nothing holds up no longer. */
-export const recallMs = 2_000;
+const recallMs = 2_000;
 
 /**
  * How long a recall after which nothing was given out is believed to have found all there was, so that an agent which hammers an
@@ -8,7 +8,7 @@ export const recallMs = 2_000;
 const believedMs = 1_000;
 
 /** One journal that has ever drawn of the meter, other than the one that draws now. */
-export interface Holder {
+interface Holder {
   readonly journal_id: string;
   /** Drawn, and neither settled nor given back: what its worker holds idle, has promised, or has spent without telling yet. */
   readonly outstanding: number;
@@ -27,7 +27,7 @@ export interface LastRecall {
   readonly drawn: number;
 }
 
-export type RecallVerdict =
+type RecallVerdict =
   /** Nobody holds anything idle that could come back in time. */
   | { readonly kind: 'exhausted' }
   /** Somebody is still to answer. */

@@ -151,7 +151,7 @@ export async function hasOutstanding(database: Kysely<Tables>, run_id: string): 
   return row !== undefined;
 }
 
-export interface HolderRow {
+interface HolderRow {
   readonly journal_id: string;
   readonly drawn: number;
   readonly outstanding: number;

@@ -32,7 +32,7 @@ export function snapshotLines({ incarnation, revision, runs, version, sealed }: 
 }
 
 /** A recall that a worker has not answered yet. */
-export interface Asked {
+interface Asked {
   readonly run_id: string;
   readonly meter: SpendableMeter;
   readonly recall: number;

@@ -245,15 +245,10 @@ async function simulate(t: ExecutionContext, services: Services, clock: TestCloc
   let demand = 0;
   // Nearly all lies idle at the first: it took it for requests that came to nothing.
   const [first] = workers as [SimulatedWorker];
-  let taken = 0;
-  let asking = limit;
-  for (let count = 0; count < limit; count++) {
-    void Promise.resolve(first.spending.reserveRequest()).then((problem) => {
-      asking--;
-      if (problem === undefined) taken++;
-    });
-  }
-  while (asking > 0) await pump();
+  const asked: (SallyportError | undefined)[] = [];
+  for (let count = 0; count < limit; count++) void Promise.resolve(first.spending.reserveRequest()).then((problem) => asked.push(problem));
+  while (asked.length < limit) await pump();
+  const taken = asked.filter((problem) => problem === undefined).length;
   first.spending.giveBack('requests', taken);
   for (const { worker: index, kind, units } of steps) {
     const worker = workers[index]!;
