@@ -34,7 +34,7 @@ export interface PipelineContext extends EnforceContext, IdentifyContext {
  */
 export async function handle(context: PipelineContext, exchange: Exchange): Promise<void> {
   const began = context.clock.monotonic();
-  const state: Progress = { egress_id: newId('egress', context.clock.now()), caller: undefined, egress: undefined, judgement: undefined };
+  const state: Progress = { egress_id: newId('egress', context.clock.now()), caller: undefined, entered: false, egress: undefined, judgement: undefined };
   try {
     const identity = identify(exchange, context);
     if (identity.kind === 'refused') {
@@ -47,6 +47,8 @@ export async function handle(context: PipelineContext, exchange: Exchange): Prom
     const caller = state.caller = identity.caller;
     const egress = state.egress = describe(exchange);
     if (isInternal(egress)) return await internal(context, exchange, caller, egress);
+    caller.run.enter();
+    state.entered = true;
     const judgement = state.judgement = judge(context.decide, caller.run, egress, context.own, context.clock);
     const enforced = await enforce(context, subjectOf(state), exchange, caller, egress, judgement);
     switch (enforced.kind) {
@@ -63,6 +65,8 @@ export async function handle(context: PipelineContext, exchange: Exchange): Prom
     const problem = toSallyportError(error);
     if (problem.code === 'internal') signals.fault.publish({ where: 'pipeline', error: problem });
     refuse(context, exchange, subjectOf(state), state.egress, denialOf(problem), state.judgement);
+  } finally {
+    if (state.entered) state.caller?.run.leave();
   }
 }
 
@@ -85,6 +89,8 @@ export function recordRefused(context: PipelineContext, { source, inside, code, 
 interface Progress {
   readonly egress_id: string;
   caller: Caller | undefined;
+  /** It counts among those that its run has under way. */
+  entered: boolean;
   egress: Egress | undefined;
   judgement: Judgement | undefined;
 }

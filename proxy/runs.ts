@@ -1,12 +1,15 @@
 import type { Clock, Timer } from '../contracts/clock.ts';
 import { parseCidr, type Cidr } from '../contracts/addresses.ts';
 import type { RunSnapshot } from '../contracts/data-plane.ts';
-import type { SallyportError } from '../contracts/errors.ts';
+import { SallyportError } from '../contracts/errors.ts';
 import { isTerminal } from '../contracts/run.ts';
 import type { RunSpending } from './enforce/spending.ts';
 import { reasonOf, Stop, type StopReason } from './enforce/stop.ts';
 import { Roster } from './roster.ts';
 import { outOfTime, standing, staleEpoch } from './identify/rules.ts';
+
+/** Exchanges of one run under way at once, tunnels included: what a listener of its own allows in connections, and some that are ending. */
+const exchangesAtOnce = 1_024;
 
 /** A run as this worker knows it, with the permits that are live. */
 export class LiveRun {
@@ -19,6 +22,7 @@ export class LiveRun {
   #allowAddresses: readonly Cidr[];
   readonly #permits = new Roster<Stop>();
   #idle: (() => void) | undefined;
+  #exchanges = 0;
 
   constructor(snapshot: RunSnapshot, spending: RunSpending) {
     this.run_id = snapshot.run_id;
@@ -45,6 +49,16 @@ export class LiveRun {
     if (problem !== undefined) this.stop(problem);
     else if (snapshot.epoch !== before.epoch) this.stop(staleEpoch());
     else this.rejudge();
+  }
+
+  /** An exchange of this run is under way until `leave`. Throws `rate_limited` where it would be one too many. */
+  enter(): void {
+    if (this.#exchanges >= exchangesAtOnce) throw new SallyportError('rate_limited', 'This run has as many requests and tunnels open as it may.', { retry_after: 1 });
+    this.#exchanges++;
+  }
+
+  leave(): void {
+    this.#exchanges--;
   }
 
   /** A permit begins; it is told by what is given here when it must end. */

@@ -100,6 +100,7 @@ const others: readonly ResponseShape[] = [
   { title: 'a HEAD with a length and no body', method: 'HEAD', answer: `${ok}Content-Length: 8\r\n\r\n`, expected: { kind: 'passes', bytes: `${ok}Content-Length: 8\r\n\r\n`, reused: true } },
   { title: 'a HEAD that says chunked', method: 'HEAD', answer: `${ok}Transfer-Encoding: chunked\r\n\r\n`, expected: { kind: 'passes', bytes: `${ok}\r\n`, reused: true } },
   { title: 'a 204 with a length', answer: 'HTTP/1.1 204 No Content\r\nContent-Length: 8\r\n\r\npoisoned', expected: { kind: 'passes', bytes: 'HTTP/1.1 204 No Content\r\n\r\n', reused: false } },
+  { title: 'a 204 with a length and no body yet', answer: 'HTTP/1.1 204 No Content\r\nContent-Length: 8\r\n\r\n', expected: { kind: 'passes', bytes: 'HTTP/1.1 204 No Content\r\n\r\n', reused: false } },
   { title: 'a 204 with a length and the body late', answer: 'HTTP/1.1 204 No Content\r\nContent-Length: 8\r\n\r\n', late: 'poisoned', expected: { kind: 'passes', bytes: 'HTTP/1.1 204 No Content\r\n\r\n', reused: false } },
   { title: 'a 204 with chunks', answer: 'HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', expected: { kind: 'passes', bytes: 'HTTP/1.1 204 No Content\r\n\r\n', reused: false } },
   { title: 'a 304 with the length of what it is not', answer: 'HTTP/1.1 304 Not Modified\r\nContent-Length: 8\r\n\r\n', expected: { kind: 'passes', bytes: 'HTTP/1.1 304 Not Modified\r\nContent-Length: 8\r\n\r\n', reused: true } },
