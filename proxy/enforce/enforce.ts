@@ -79,9 +79,10 @@ export async function enforce(context: EnforceContext, subject: Subject, exchang
     if (reason !== undefined) stop.stop(reason);
   }
   const open = new OpenExchange(subject.egress_id, run.run_id);
-  const line = events.decided(subject, exchange, egress, judgement, addresses, admission.observed);
+  // Named one by one: closures below live as long as the exchange, and would keep the whole record.
+  const { event_id, text } = events.decided(subject, exchange, egress, judgement, addresses, admission.observed);
   try {
-    await journal.append(line.text, open);
+    await journal.append(text, open);
   } catch (error) {
     giveUp(error);
   }
@@ -110,7 +111,7 @@ export async function enforce(context: EnforceContext, subject: Subject, exchang
     anotherTry: async () => {
       if (valid() !== undefined || await run.spending.reserveRequest() !== undefined) return false;
       try {
-        await journal.append(events.retried(subject, line.event_id).text);
+        await journal.append(events.retried(subject, event_id).text);
         return true;
       } catch {
         run.spending.giveBack('requests', 1);
@@ -118,7 +119,7 @@ export async function enforce(context: EnforceContext, subject: Subject, exchang
       }
     },
   });
-  return { kind: 'permit', permit, decided_id: line.event_id, spending, open, waited: reserving instanceof Promise, finish: () => run.finish(stop) };
+  return { kind: 'permit', permit, decided_id: event_id, spending, open, waited: reserving instanceof Promise, finish: () => run.finish(stop) };
 }
 
 function poolKey(runId: string, { host, port }: Egress, addresses: readonly PermittedAddress[]): string {

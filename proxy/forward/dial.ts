@@ -49,8 +49,10 @@ export function dial<T extends Readable>(
       reject(error);
     };
     const attempts = attemptsOf(permit, limits.addresses);
-    const win = (one: T, rest?: Buffer): void => {
+    const win = (one: T, onError: (error: Error) => void, onClose: () => void, rest?: Buffer): void => {
       end(one);
+      // A tunnel may live for hours, and would keep all that is here.
+      one.socket.off('error', onError).off('close', onClose);
       resolve(one);
       // A microtask after those of whoever awaits us, and before the socket is read again.
       if (rest !== undefined && rest.length > 0) queueMicrotask(() => { one.read(rest); });
@@ -66,21 +68,22 @@ export function dial<T extends Readable>(
       let problem: SallyportError | undefined;
       one.socket.once('connect', () => {
         if (over) return;
-        if (via === undefined) return win(one);
-        askForConnection(one, via, formatAuthority(address, permit.port), (rest) => { if (!over) win(one, rest); }, (error) => {
+        if (via === undefined) return win(one, onError, onClose);
+        askForConnection(one, via, formatAuthority(address, permit.port), (rest) => { if (!over) win(one, onError, onClose, rest); }, (error) => {
           problem = error;
           one.socket.destroy();
         });
       });
-      one.socket.once('error', (error: NodeJS.ErrnoException) => { problem ??= upstreamFailure(error, placeOf(attempt, where)); });
-      one.socket.once('close', () => {
+      const onError = (error: NodeJS.ErrnoException): void => { problem ??= upstreamFailure(error, placeOf(attempt, where)); };
+      const onClose = (): void => {
         if (over) return;
         failed++;
         lastError = problem ?? upstreamFailure(undefined, placeOf(attempt, where));
         if (failed === attempts.length) fail(lastError);
         // An older one that fails later changes nothing: the newest has its own time.
         else if (position === next) tryNext();
-      });
+      };
+      one.socket.once('error', onError).once('close', onClose);
       if (next < attempts.length) stagger = clock.setTimeout(tryNext, limits.stagger_ms);
     };
     overall = clock.setTimeout(() => {

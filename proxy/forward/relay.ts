@@ -83,6 +83,8 @@ export class Relay implements Watched {
   /** The client's first bytes, held until they are judged; undefined once they were. */
   #first: Buffer | undefined;
   #needed = 0;
+  /** What the origin said before. */
+  #early: Buffer | undefined;
   #originError: NodeJS.ErrnoException | undefined;
   #firstByteMs: number | undefined;
   over = false;
@@ -110,6 +112,11 @@ export class Relay implements Watched {
     this.#permit.stop.onStop = () => { this.#end('cut', this.#permit.stop.reason!.code, this.#permit.stop.reason!.detail); };
     this.#origin.held = () => client.writableLength > 0;
     this.#origin.read = (bytes) => {
+      // An upstream proxy may have passed some on with its answer.
+      if (this.#first !== undefined && !this.#permit.raw) {
+        this.#early = Buffer.from(bytes);
+        return;
+      }
       this.#touch();
       this.#firstByteMs ??= this.#context.clock.monotonic() - this.#began;
       this.#in.offer(bytes);
@@ -159,6 +166,8 @@ export class Relay implements Watched {
     this.#first = undefined;
     this.#touch();
     this.#in.ready();
+    if (this.#early !== undefined) this.#origin.read(this.#early);
+    this.#early = undefined;
     if (first.length > 0) this.#out.offer(first);
   }
 

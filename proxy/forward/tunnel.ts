@@ -45,7 +45,7 @@ export class Tunnel {
 
   #connected(side: OriginSide): void {
     if (this.#over || !this.#permit.stillValid()) {
-      side.socket.on('error', () => { /* Nobody is interested. */ }).destroy();
+      side.socket.destroy();
       if (!this.#over) this.#onStop();
       return;
     }
@@ -95,6 +95,10 @@ function open(address: string, { host, port }: { readonly host: string; readonly
       },
     },
   });
+  // Between the dial and the relay nobody else listens.
+  socket.on('error', ignore);
   side = { address, socket, read: () => { /* Set once the tunnel is open. */ }, held: () => false };
   return side;
 }
+
+function ignore(): void { /* 'close' follows. */ }
