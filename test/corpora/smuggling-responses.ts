@@ -9,7 +9,7 @@ export interface ResponseShape {
   /** Sent a moment later, when the client has its answer. */
   readonly late?: string;
   /** The origin closes (`end`), or resets, behind its answer. */
-  readonly then?: 'end' | 'reset';
+  readonly ends?: 'end' | 'reset';
   readonly expected:
     /** The client gets `upstream_protocol` and not a byte of it but interim answers before. The next request has another connection. */
     | { readonly kind: 'bad_gateway' }
@@ -106,8 +106,8 @@ const others: readonly ResponseShape[] = [
   { title: 'a 304 with the length of what it is not', answer: 'HTTP/1.1 304 Not Modified\r\nContent-Length: 8\r\n\r\n', expected: { kind: 'passes', bytes: 'HTTP/1.1 304 Not Modified\r\nContent-Length: 8\r\n\r\n', reused: true } },
   { title: 'a 304 with a body', answer: 'HTTP/1.1 304 Not Modified\r\nContent-Length: 8\r\n\r\npoisoned', expected: { kind: 'passes', bytes: 'HTTP/1.1 304 Not Modified\r\nContent-Length: 8\r\n\r\n', reused: false } },
   { title: 'HTTP/1.0 that would be kept alive', answer: 'HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok{poison}', expected: { kind: 'passes', bytes: whole, reused: false } },
-  { title: 'no framing at all ends with the connection', answer: `${ok}\r\nok`, then: 'end', expected: { kind: 'passes', bytes: chunked('2\r\nok\r\n0\r\n\r\n'), reused: false } },
-  { title: 'an answer inside an answer without framing is its body', answer: `${ok}\r\n{poison}`, then: 'end', expected: { kind: 'passes', bytes: chunked('2e\r\n{poison}\r\n0\r\n\r\n'), reused: false } },
+  { title: 'no framing at all ends with the connection', answer: `${ok}\r\nok`, ends: 'end', expected: { kind: 'passes', bytes: chunked('2\r\nok\r\n0\r\n\r\n'), reused: false } },
+  { title: 'an answer inside an answer without framing is its body', answer: `${ok}\r\n{poison}`, ends: 'end', expected: { kind: 'passes', bytes: chunked('2e\r\n{poison}\r\n0\r\n\r\n'), reused: false } },
   { title: 'a reason that is empty', answer: 'HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok', expected: { kind: 'passes', bytes: 'HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok', reused: true } },
   { title: 'a reason that is missing', answer: 'HTTP/1.1 200\r\nContent-Length: 2\r\n\r\nok', expected: { kind: 'passes', bytes: 'HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\nok', reused: true } },
   { title: 'a reason with obs-text', answer: 'HTTP/1.1 200 \xd6K\r\nContent-Length: 2\r\n\r\nok', expected: { kind: 'passes', bytes: 'HTTP/1.1 200 \xd6K\r\nContent-Length: 2\r\n\r\nok', reused: true } },
@@ -116,10 +116,10 @@ const others: readonly ResponseShape[] = [
   { title: 'chunks with extensions and zeros come plain', answer: chunked('0002;a="b"\r\nok\r\n000\r\nX-Late: 1\r\n\r\n'), expected: { kind: 'passes', bytes: chunked('2\r\nok\r\n0\r\n\r\n'), reused: true } },
   { title: '32 interim answers', answer: `${'HTTP/1.1 102 Processing\r\n\r\n'.repeat(32)}${whole}`, expected: { kind: 'passes', bytes: `${'HTTP/1.1 102 Processing\r\n\r\n'.repeat(32)}${whole}`, reused: true } },
   { title: 'a 100 that nobody waits for', answer: `HTTP/1.1 100 Continue\r\n\r\n${whole}`, expected: { kind: 'passes', bytes: whole, reused: true } },
-  { title: 'a length that is longer than the body', answer: `${ok}Content-Length: 5\r\n\r\nok`, then: 'end', expected: { kind: 'cut', bytes: `${ok}Content-Length: 5\r\n\r\nok` } },
-  { title: 'chunks that end early', answer: chunked('2\r\nok\r\n'), then: 'end', expected: { kind: 'cut', bytes: chunked('2\r\nok\r\n') } },
-  { title: 'chunks that end within the last line', answer: chunked('2\r\nok\r\n0\r\n'), then: 'end', expected: { kind: 'cut', bytes: chunked('2\r\nok\r\n') } },
-  { title: 'no framing, and a reset', answer: `${ok}\r\nok`, then: 'reset', expected: { kind: 'cut', bytes: chunked('2\r\nok\r\n') } },
+  { title: 'a length that is longer than the body', answer: `${ok}Content-Length: 5\r\n\r\nok`, ends: 'end', expected: { kind: 'cut', bytes: `${ok}Content-Length: 5\r\n\r\nok` } },
+  { title: 'chunks that end early', answer: chunked('2\r\nok\r\n'), ends: 'end', expected: { kind: 'cut', bytes: chunked('2\r\nok\r\n') } },
+  { title: 'chunks that end within the last line', answer: chunked('2\r\nok\r\n0\r\n'), ends: 'end', expected: { kind: 'cut', bytes: chunked('2\r\nok\r\n') } },
+  { title: 'no framing, and a reset', answer: `${ok}\r\nok`, ends: 'reset', expected: { kind: 'cut', bytes: chunked('2\r\nok\r\n') } },
 ];
 
 export const responseShapes: readonly ResponseShape[] = [

@@ -86,7 +86,7 @@ async function runRequest(t: ExecutionContext, { sent, expected }: RequestShape)
   }
 }
 
-async function runResponse(t: ExecutionContext, { answer, method = 'GET', late, then, expected }: ResponseShape): Promise<void> {
+async function runResponse(t: ExecutionContext, { answer, method = 'GET', late, ends, expected }: ResponseShape): Promise<void> {
   const authority = world.fresh();
   const before = world.seen();
   const client = world.connect(t);
@@ -95,7 +95,7 @@ async function runResponse(t: ExecutionContext, { answer, method = 'GET', late, 
   const peer = await world.peer(before);
   accounted += (await peer.hears('\r\n\r\n')).length;
   peer.send(fill(answer));
-  if (then === 'end') peer.socket.end();
+  if (ends === 'end') peer.socket.end();
   switch (expected.kind) {
     case 'bad_gateway': {
       let { status, code } = await client.answer();
@@ -124,7 +124,7 @@ async function runResponse(t: ExecutionContext, { answer, method = 'GET', late, 
       return;
     }
     case 'cut': {
-      if (then === 'reset') {
+      if (ends === 'reset') {
         await client.until('the part', (all) => all.length >= expected.bytes.length);
         peer.socket.resetAndDestroy();
       }
