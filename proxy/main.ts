@@ -3,7 +3,7 @@ import { systemClock } from '../contracts/clock.ts';
 import { toProblem, toSallyportError, type SallyportError } from '../contracts/errors.ts';
 import { parseConfiguration } from './config.ts';
 import { startLog } from './log.ts';
-import { signals } from './signals.ts';
+import { signals, type Signals } from './signals.ts';
 import { startWorker, type Worker } from './worker.ts';
 
 /** For exchanges that are under way when the worker is told to end; the supervisor kills it after 10 s. */
@@ -19,20 +19,22 @@ function tell(message: object): void {
 }
 
 async function start(configuration: unknown): Promise<void> {
-  worker = startWorker(parseConfiguration(configuration), { clock: systemClock });
+  const parsed = parseConfiguration(configuration);
+  // Whoever starts a proxy elsewhere for the first time wants to know why it doesn't get ready; later this is in the log.
+  if ('url' in parsed.control_plane) signals.stream.subscribe(tellWhatItWaitsFor);
+  worker = startWorker(parsed, { clock: systemClock });
   const started = await worker;
-  // Whoever starts it for the first time wants to know why it doesn't get ready; later this is in the log.
-  const waits = ({ problem }: { readonly problem: SallyportError | undefined }): void => {
-    if (problem !== undefined) tell({ type: 'waiting', problem: { ...toProblem(problem), detail: problem.message } });
-  };
-  const listener = (message: unknown): void => waits(message as Parameters<typeof waits>[0]);
-  signals.stream.subscribe(listener);
   await started.ready;
   const { address } = started;
-  signals.stream.unsubscribe(listener);
+  signals.stream.unsubscribe(tellWhatItWaitsFor);
   tell({ type: 'ready', addresses: address === undefined ? {} : { proxy: address } });
   // Left to itself Node keeps its compiled code at an orderly end: after a crash everything would be compiled again.
   flushCompileCache();
+}
+
+function tellWhatItWaitsFor(message: unknown): void {
+  const { problem } = message as Signals['stream'];
+  if (problem !== undefined) tell({ type: 'waiting', problem: { ...toProblem(problem), detail: problem.message } });
 }
 
 function fail(error: SallyportError): void {

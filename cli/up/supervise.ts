@@ -112,7 +112,7 @@ function fullDisk(folder: string): boolean {
 async function inUse(folder: string): Promise<SallyportError> {
   const owner = await openLink(folder);
   owner?.close();
-  const who = owner === undefined ? 'Another process' : `Another sallyport up or proxy (process ${owner.pid})`;
+  const who = owner === undefined ? 'Another process' : `Another sallyport (process ${owner.pid})`;
   return new SallyportError('data_folder_in_use', `${who} owns the data folder ${folder}.`);
 }
 

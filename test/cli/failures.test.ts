@@ -162,7 +162,7 @@ test.serial('a data folder that another process owns is refused with that proces
   await first.line(/Sallyport is ready/, 60_000);
   const second = await sallyport(t, ['up', '--data', data]);
   t.is(second.code, 75, second.stderr);
-  t.regex(second.stderr, new RegExp(`Another sallyport up \\(process ${first.pid}\\) owns the data folder`));
+  t.regex(second.stderr, new RegExp(`Another sallyport \\(process ${first.pid}\\) owns the data folder`));
   t.regex(second.stderr, /sallyport down/);
   const down = await sallyport(t, ['down', '--data', data, '--json']);
   t.deepEqual(JSON.parse(down.stdout), { stopped: true, pid: first.pid });
