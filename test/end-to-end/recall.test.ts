@@ -71,6 +71,7 @@ const countOf = (answers: readonly Answer[]): Record<string, number> => {
 
 for (const { name, test, locate } of backends) {
   test(`200 parallel requests with 100 left over 4 workers and 2 proxies bring exactly 100 to the origin (${name})`, async (t) => {
+    t.timeout(240_000, 'six workers and a control plane share this process');
     const place = await start(t, (await locate(t)).url);
     const { ports } = place;
     const origin = await startLocalOrigin(t);

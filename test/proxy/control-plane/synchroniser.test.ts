@@ -22,7 +22,10 @@ interface Setup {
 
 function setUp(t: { teardown(fn: () => void): void }): Setup {
   const clock = testClock();
-  const spending = { update: () => undefined } as unknown as RunSpending;
+  const spending = {
+    update: () => undefined,
+    recall: (recalls: object) => setup.happened.push(`recall ${JSON.stringify(recalls)}`),
+  } as unknown as RunSpending;
   let revision = '';
   const setup = { clock, acknowledged: [], loaded: [], happened: [], loading: Promise.resolve(), listening: Promise.resolve(), acknowledging: undefined } as unknown as { -readonly [K in keyof Setup]: Setup[K] };
   setup.runs = new Runs({
@@ -167,4 +170,12 @@ test('what a seal covers is told', (t) => {
   setup.synchroniser.handle(hello());
   setup.synchroniser.handle({ type: 'sealed', journal_id: 'jnl_1', through: 4 });
   t.deepEqual(setup.happened, ['sealed jnl_1 4']);
+});
+
+test('a recall goes to what the run holds; of a run that is not known there is nothing to give', (t) => {
+  const setup = setUp(t);
+  setup.synchroniser.handle(hello());
+  setup.synchroniser.handle({ type: 'run', version: 1, run: run('one') });
+  for (const run_id of ['one', 'two']) setup.synchroniser.handle({ type: 'recall', run_id, recalls: { requests: 3 } });
+  t.deepEqual(setup.happened, ['live one', 'recall {"requests":3}']);
 });
