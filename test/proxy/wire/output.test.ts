@@ -54,8 +54,9 @@ test('everything comes in order, whatever was gathered, given or flushed, and bo
     });
     output.flush();
     letGo();
-    t.is(take(), expected);
+    return take() === expected;
   }), { numRuns: 300 });
+  t.pass();
 });
 
 test('a full stream is told of, and one that is closed takes nothing', (t) => {
@@ -67,7 +68,7 @@ test('a full stream is told of, and one that is closed takes nothing', (t) => {
   t.false(output.flush());
   t.false(output.flush(), 'with nothing to write, too');
   t.false(output.give(Buffer.alloc(20_000, 'c')));
-  t.is(take(), `a${'b'.repeat(100_000)}${'c'.repeat(20_000)}`);
+  t.true(take() === `a${'b'.repeat(100_000)}${'c'.repeat(20_000)}`);
   stream.destroy();
   output.text('d');
   t.true(output.flush());
