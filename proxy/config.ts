@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { SallyportError } from '../contracts/errors.ts';
-import { upstreamProxiesSchema } from './enforce/upstream-proxy-rules.ts';
+import { upstreamProxiesSchema } from '../contracts/upstream-proxies.ts';
 
 const endpoint = z.strictObject({ host: z.string().min(1), port: z.int().min(0).max(65_535) });
 /** A listening socket that the supervisor opened and this process inherited: workers share it, and it outlives them. */

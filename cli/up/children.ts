@@ -1,4 +1,4 @@
-import type { UpstreamProxyRule } from '../../proxy/enforce/upstream-proxy-rules.ts';
+import type { UpstreamProxyRule } from '../../contracts/upstream-proxies.ts';
 import { apiSocket } from '../data-folder-paths.ts';
 import type { ListenAddress } from '../listen-address.ts';
 import type { HostConfiguration } from './agent-host.ts';

@@ -1,4 +1,4 @@
-import type { UpstreamProxyRule } from '../../proxy/enforce/upstream-proxy-rules.ts';
+import type { UpstreamProxyRule } from '../../contracts/upstream-proxies.ts';
 import type { Clock } from '../../contracts/clock.ts';
 import type { ListenAddress } from '../listen-address.ts';
 import { describeWorker } from './children.ts';

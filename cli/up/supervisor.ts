@@ -1,6 +1,6 @@
 import type { Clock } from '../../contracts/clock.ts';
 import { toSallyportError } from '../../contracts/errors.ts';
-import type { UpstreamProxyRule } from '../../proxy/enforce/upstream-proxy-rules.ts';
+import type { UpstreamProxyRule } from '../../contracts/upstream-proxies.ts';
 import { apiSocket } from '../data-folder-paths.ts';
 import type { ListenAddress } from '../listen-address.ts';
 import { Child } from './child.ts';

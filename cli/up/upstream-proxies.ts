@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { SallyportError, type FieldError } from '../../contracts/errors.ts';
-import { proxyCredentials, upstreamProxiesFileSchema, type UpstreamProxyRule } from '../../proxy/enforce/upstream-proxy-rules.ts';
+import { proxyCredentials, upstreamProxiesFileSchema, type UpstreamProxyRule } from '../../contracts/upstream-proxies.ts';
 import { escapeText } from '../text.ts';
 
 const largestFile = 1024 * 1024;

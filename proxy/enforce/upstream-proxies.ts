@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
+import { indexRules, readProxyUrl, ruleOf, type UpstreamProxyRule } from '../../contracts/upstream-proxies.ts';
 import { OwnAddresses, type Endpoint } from '../describe/own-addresses.ts';
-import { indexRules, readProxyUrl, ruleOf, type UpstreamProxyRule } from './upstream-proxy-rules.ts';
 import type { NameResolver, Resolution } from './resolver.ts';
 
 /** An upstream proxy that a connection goes by: reached by the operator's word, whatever class its addresses have. */

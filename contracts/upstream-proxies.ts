@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { parseAuthority, suffixes } from '../../contracts/host.ts';
-import { isAllowHost } from '../../contracts/run-policy.ts';
+import { parseAuthority, suffixes } from './host.ts';
+import { isAllowHost } from './run-policy.ts';
 
 const rulesMax = 64;
 const hostsMax = 256;
