@@ -18,6 +18,8 @@ export interface ExchangeHost {
   readonly keepsAlive: boolean;
   /** What is left of the body is known to be small enough to be read and dropped. */
   readonly restIsSmall: boolean;
+  /** The client has sent more than this request. */
+  readonly hasMore: boolean;
   startBody(sink: BodySink): void;
   resumeBody(): void;
   /** The answer is written whole. */
@@ -81,8 +83,8 @@ export class ClientExchange implements Exchange, Transfer {
     const waits = this.head.expects_continue && !this.#continued;
     const usable = body === 'done' || (body !== 'broken' && !waits && this.#host.restIsSmall);
     // Bytes of the tunnel may be on their way, and must not be read as requests (RFC 9110, section 9.3.6). Who is asked for credentials
-    // comes again on this connection (Java, apt, Chromium).
-    const early = this.#mayBecomeTunnel && refusal.status !== 407;
+    // comes again on this connection (Java, apt, Chromium), unless such bytes are here already.
+    const early = this.#mayBecomeTunnel && (refusal.status !== 407 || this.#host.hasMore);
     const close = !this.#host.keepsAlive || !usable || early;
     this.#host.output.bytes(serialiseRefusal(refusal, { json: acceptsJson(this.head.headers), close, head: this.head.method === 'HEAD' }));
     this.#finish(close);

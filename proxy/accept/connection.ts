@@ -213,6 +213,8 @@ export class ClientConnection implements ExchangeHost, Watched {
     return this.#bodyLeft <= this.#options.limits.drained_bytes;
   }
 
+  get hasMore(): boolean { return this.#held !== undefined; }
+
   startBody(sink: BodySink): void {
     if (this.bodyState !== 'waiting' || this.#phase !== 'busy') return;
     this.bodyState = 'reading';

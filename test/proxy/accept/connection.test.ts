@@ -64,6 +64,10 @@ test('407 asks for credentials and keeps the connection, also for CONNECT', asyn
   t.notRegex(client.text, /Connection: close/);
   client.send('CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n');
   await until('the second 407', () => heads(client.text).length === 2);
+  const early = await proxy.connect();
+  early.send('CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n\x16\x03\x01');
+  t.regex(await early.ends(), /^HTTP\/1\.1 407 [^]*\r\nConnection: close\r\n/);
+  t.is(heads(early.text).length, 1, 'what was sent for the tunnel is no request');
 });
 
 test('Retry-After is told', async (t) => {

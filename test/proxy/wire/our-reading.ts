@@ -97,7 +97,7 @@ export function passAnswer(input: readonly Buffer[], method: string, client: Dup
   const interim: number[] = [];
   const content: Buffer[] = [];
   const host: ExchangeHost = {
-    output: new Output(client), bodyState: 'done', keepsAlive: true, restIsSmall: true,
+    output: new Output(client), bodyState: 'done', keepsAlive: true, restIsSmall: true, hasMore: false,
     startBody: () => { /* There is none. */ }, resumeBody: () => { /* There is none. */ }, answered: () => { /* Left open for the reader to judge. */ },
     abort: () => { client.end(); }, openTunnel: () => duplexPair()[0],
   };
