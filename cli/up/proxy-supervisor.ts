@@ -1,6 +1,7 @@
 import type { UpstreamProxyRule } from '../../contracts/upstream-proxies.ts';
 import type { Clock } from '../../contracts/clock.ts';
 import type { ListenAddress } from '../listen-address.ts';
+import { adoptJournals } from './adopt-journals.ts';
 import { describeWorker } from './children.ts';
 import { bindListeningSocket } from './listening-socket.ts';
 import { supervise, type Up } from './supervise.ts';
@@ -21,6 +22,7 @@ export interface ProxyOptions {
 export async function startProxy(options: ProxyOptions, clock: Clock): Promise<Up> {
   const { dataFolder, token, workers: count } = options;
   return await supervise({ dataFolder, idleMs: undefined }, clock, async ({ log, own }) => {
+    await adoptJournals(dataFolder, count);
     const household = { dataFolder, token, environment: options.childEnvironment, log };
     const listening = bindListeningSocket(options.listen);
     own({ stop: () => listening.close() });

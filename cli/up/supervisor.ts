@@ -3,6 +3,7 @@ import { toSallyportError } from '../../contracts/errors.ts';
 import type { UpstreamProxyRule } from '../../contracts/upstream-proxies.ts';
 import { apiSocket } from '../data-folder-paths.ts';
 import type { ListenAddress } from '../listen-address.ts';
+import { adoptJournals } from './adopt-journals.ts';
 import { Child } from './child.ts';
 import { addressIn, describeControlPlane, describeJailHost, describeWorker } from './children.ts';
 import { bindListeningSocket } from './listening-socket.ts';
@@ -30,6 +31,7 @@ export interface UpOptions {
 export async function startUp(options: UpOptions, clock: Clock): Promise<Up> {
   const { dataFolder, workers: count } = options;
   return await supervise(options, clock, async ({ log, own, note }) => {
+    await adoptJournals(dataFolder, count);
     const household = { dataFolder, token: ensureProxyToken(dataFolder), environment: options.childEnvironment, log };
     // What port 0 became: a child that is restarted listens where its clients know it.
     let api = options.api;
