@@ -1,6 +1,6 @@
 import test, { type ExecutionContext } from 'ava';
 import { until, within } from '../../helpers/wait.ts';
-import { heldBytes, onHeads, permitFor, startOrigin, startWireProxy, TestBudget, type Origin, type Peer, type WireProxyOptions } from '../wire-world.ts';
+import { heldBytes, onHeads, startOrigin, startWireProxy, TestBudget, type Origin, type Peer, type WireProxyOptions } from '../wire-world.ts';
 import { Stop } from '../../../proxy/enforce/stop.ts';
 
 interface Pair {
@@ -54,7 +54,7 @@ const answers: readonly (readonly [string, string, string, string, string | unde
   ['an empty chunked body', 'GET', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n', 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n'],
   ['HEAD with a length', 'HEAD', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n', 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n', undefined],
   ['HEAD with chunks', 'HEAD', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', 'HTTP/1.1 200 OK\r\n\r\n', undefined],
-  ['204', 'GET', 'HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n', 'HTTP/1.1 204 No Content\r\n\r\n', undefined],
+  ['204', 'GET', 'HTTP/1.1 204 No Content\r\n\r\n', 'HTTP/1.1 204 No Content\r\n\r\n', undefined],
   ['304 with a length', 'GET', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\nETag: "a"\r\n\r\n', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\nETag: "a"\r\n\r\n', undefined],
 ];
 for (const [title, method, answer, expected, expectedOld] of answers) {
@@ -70,6 +70,15 @@ for (const [title, method, answer, expected, expectedOld] of answers) {
     t.is(old.text, expectedOld ?? expected.replace('\r\n\r\n', '\r\nConnection: close\r\n\r\n'));
   });
 }
+
+test('an answer with 204 that announces a body comes without, and nobody is given its connection again', async (t) => {
+  const { origin, client, start } = await pair(t, 'HTTP/1.1 204 No Content\r\nContent-Length: 7\r\n\r\n');
+  const expected = 'HTTP/1.1 204 No Content\r\n\r\n';
+  client.send(`${start()}\r\n${start()}\r\n`);
+  await until('two answers', () => client.text.length >= expected.length * 2);
+  t.is(client.text, expected + expected);
+  t.is(origin.peers.length, 2);
+});
 
 test('a body that ends with the connection becomes chunks for HTTP/1.1, and the end of the connection for HTTP/1.0', async (t) => {
   const { origin, proxy, client, start } = await pair(t, (peer) => { peer.send('HTTP/1.1 200 OK\r\nX: 1\r\n\r\nhel'); setImmediate(() => { peer.send('lo'); peer.socket.end(); }); });
@@ -402,13 +411,15 @@ test('a permit that was stopped before, or is no longer valid at the first write
   for (const peer of origin.peers) t.is(peer.text, '');
 });
 
-test('a permit is good for its own exchange only, and upgrades are not passed on', async (t) => {
-  const { client, start, origin } = await pair(t, ok, {
-    handler: async (exchange, forward) => { await forward(permitFor(exchange, exchange.head.upgrade === undefined ? { method: 'GET' } : {}), exchange); },
-  });
-  client.send(`${start('POST')}\r\n${start()}Connection: upgrade\r\nUpgrade: websocket\r\n\r\n`);
-  await client.hears(/HTTP\/1\.1 500 [^]*HTTP\/1\.1 501 /);
+test('a permit is good for its own exchange only, and an upgrade goes no further without one that names it', async (t) => {
+  const fields = [{ method: 'GET' }, { upgrade: 'websocket' }, {}];
+  const { client, start, origin } = await pair(t, ok, { permit: () => fields.shift()! });
+  client.send(`${start('POST')}\r\n${start()}\r\n`);
+  await client.hears(/HTTP\/1\.1 500 [^]*HTTP\/1\.1 500 /);
   t.is(origin.peers.length, 0);
+  client.send(`${start()}Connection: upgrade\r\nUpgrade: websocket\r\n\r\n`);
+  await client.hears(/HTTP\/1\.1 200 OK[^]*\r\n\r\nok$/);
+  t.notRegex(origin.peers[0]!.text, /upgrade/i);
 });
 
 test('an event stream passes piece by piece', async (t) => {
