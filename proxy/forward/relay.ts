@@ -20,7 +20,7 @@ export interface OriginSide {
 }
 
 /** How an exchange became a tunnel that did not begin as one. */
-export interface Switched {
+interface Switched {
   readonly head: ResponseHead;
   /** What has passed so far, and goes on counting. */
   readonly gate: MeteredGate;

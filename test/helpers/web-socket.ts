@@ -8,7 +8,7 @@ export const handshakeFields = [
   'Connection: Upgrade', 'Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
 ] as const;
 
-export const acceptOf = (key: string): string => createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+const acceptOf = (key: string): string => createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
 
 /** The answer to a handshake with the fields above. */
 export const switching = ['HTTP/1.1 101 Switching Protocols', 'Connection: Upgrade', 'Upgrade: websocket', `Sec-WebSocket-Accept: ${acceptOf('dGhlIHNhbXBsZSBub25jZQ==')}`, '', ''].join('\r\n');
@@ -25,7 +25,7 @@ export function frame(payload: string | Buffer, masked: boolean, opcode: number 
   return Buffer.concat([Buffer.from([128 | opcode]), length, mask, masked ? bytes.map((byte, index) => byte ^ mask[index % 4]!) : bytes]);
 }
 
-export interface Frame {
+interface Frame {
   readonly opcode: number;
   readonly payload: Buffer;
 }

@@ -7,7 +7,7 @@ export function decidedLine(writer: EventWriter, subject: Subject, path: string 
   const exchange = { head: { method: 'GET', target: path, headers: ['Host', 'site.test'] }, form: { kind: 'absolute' } } as unknown as Exchange;
   const egress: Egress = {
     act: 'request', form: 'absolute', method: 'GET', host: 'site.test', port: 80, is_ip_literal: false, scheme: 'http', authority: 'site.test', path, target: path,
-    query_keys: [], headers: [], credential: 'none', host_mismatch: false, own_name: false, body_bytes: 0,
+    query_keys: [], headers: [], credential: 'none', host_mismatch: false, own_name: false, body_bytes: 0, upgrade: undefined,
   };
   const decision = { v: 1, effect: 'allow', default: false, reasons: [], approval: null, obligations: [] } as const;
   return writer.decided(subject, exchange, egress, { decision, revision: 'r', input_digest: 'd' }, [], null).text;
