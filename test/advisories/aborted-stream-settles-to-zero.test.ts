@@ -27,6 +27,23 @@ for (const how of ['close', 'reset'] as const) {
   });
 }
 
+test('who leaves again and again gets no more than the budget in all', async (t) => {
+  const limit = 200_000;
+  const origin = await startLocalServer(t, (socket) => { socket.once('data', () => socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n${'x'.repeat(60_000)}`)); });
+  const { proxy } = scene();
+  const run = await allowedRun(scene(), { limits: { bytes_in: limit }, allow: [{ host: 'site.test', ports: [origin.port], methods: ['GET'] }] });
+  let got = 0;
+  for (let attempt = 1; attempt <= 5; attempt++) {
+    const client = new RawClient(proxy);
+    const text = await client.send(head(`http://site.test:${origin.port}/`, { authorization: run.authorization })).until('all that may come', (so) => so.length > 60_000 || so.includes('budget_exhausted')).catch(() => client.text);
+    if (!text.includes('budget_exhausted')) got += text.length;
+    client.socket.destroy();
+    await proxy.control.ingested('the end', () => proxy.control.of(run).filter(({ type }) => /denied|failed|cut/.test(type)).length === attempt);
+  }
+  t.true(got > 100_000 && got <= limit, `${got} bytes`);
+  t.true(proxy.control.used(run, 'bytes_in') <= limit);
+});
+
 test('an upload that breaks off costs what the origin got', async (t) => {
   let received = 0;
   const origin = await startLocalServer(t, (socket) => { socket.on('data', (bytes: Buffer) => { received += bytes.length; }); });

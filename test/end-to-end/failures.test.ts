@@ -11,12 +11,14 @@ import type { Event } from '../../contracts/event.ts';
 import { errorCatalogue, type ErrorCode } from '../../contracts/errors.ts';
 import { packBundle } from '../../engine/bundle.ts';
 import { loadBundle } from '../../engine/load-bundle.ts';
+import { buildPolicies } from '../../engine/policy-tool.ts';
 import { failingDisk } from '../helpers/failing-disk.ts';
 import { FakeControlPlane, startFakeControlPlane, type FakeRun, type FakeRunOptions } from '../helpers/fake-control-plane.ts';
 import { fastClock } from '../helpers/fast-clock.ts';
 import { fileLifetime, type Lifetime } from '../helpers/lifetime.ts';
 import { needs } from '../helpers/needs.ts';
 import { startOrigin, type Origin, type SeenConnection } from '../helpers/origin.ts';
+import { policiesWith, testCompiler } from '../helpers/policies.ts';
 import { ask, head, RawClient, runSocket, startProxyWorker, type Answer, type ProxyWorker, type ProxyWorkerOptions, type RequestOptions } from '../helpers/proxy-worker.ts';
 import { temporaryFolder } from '../helpers/temporary.ts';
 import { until } from '../helpers/wait.ts';
@@ -180,6 +182,35 @@ async function withoutPolicy(t: Lifetime, control: FakeControlPlane, folder: str
   return { answer: String(refusal.status), refusal, proxy, run };
 }
 
+const traps = `package sallyport.packs.trap
+
+deny contains {"rule": concat(".", ["trap", "x"]), "message": _value} if input.request.method == "PURGE"
+
+_value := "one" if input.request.method == "PURGE"
+
+_value := "two" if startswith(input.request.method, "PURGE")
+
+deny contains "no reason at all" if input.request.method == "MKCOL"
+`;
+
+/** A worker whose policy has a faulty pack: a method that it cannot be evaluated for, and one to which it gives an answer that is none. */
+let trapped: Promise<ProxyWorker> | undefined;
+async function startTrapped(): Promise<ProxyWorker> {
+  const folder = await policiesWith(file, { 'packs/trap/trap.rego': traps, 'packs/trap/pack.json': JSON.stringify({ title: 'Traps', always_on: true, rules: {} }) });
+  const built = await buildPolicies(folder, await testCompiler(file));
+  if (built.status !== 'ok') throw new Error(JSON.stringify(built.errors));
+  const home = await temporaryFolder(file);
+  const control = new FakeControlPlane(join(home, 'api.sock'), { revision: built.bundle.revision, packed: packBundle(built.bundle) });
+  await control.listen();
+  file.teardown(() => control.close());
+  return await startProxyWorker(file, { realNames: true }, { folder: home, control });
+}
+
+async function trap(method: string): Promise<Seen> {
+  const proxy = await (trapped ??= startTrapped());
+  return await refused(proxy, await createRun(proxy, steady), steady, { method });
+}
+
 /** By the first cell of a row. */
 const failures: Readonly<Record<string, (context: Context) => Promise<Seen>>> = {
   'the origin refuses the connection': async ({ usual: proxy }) => {
@@ -216,6 +247,14 @@ const failures: Readonly<Record<string, (context: Context) => Promise<Seen>>> = 
   'the origin breaks the framing of its answer': (context) => cutBy(context, context.usual, chunkedPart, (socket) => socket.write('no size\r\n')),
   'the origin stalls in the middle of its answer for 5 min': (context) => cutBy(context, context.hurried, `${part}part`, () => { /* Says no more. */ }),
 
+  'the origin of a tunnel refuses the connection': async ({ usual: proxy }) => {
+    const host = await zone.set(label(), [await freshAddress()]);
+    const run = proxy.control.createRun({ allow: [{ host, ports: [443], methods: ['TUNNEL'] }] });
+    await proxy.control.acknowledgedAll();
+    const refusal = await ask(proxy, `${host}:443`, { method: 'CONNECT', authorization: run.authorization });
+    return { answer: String(refusal.status), refusal, proxy, run };
+  },
+
   'the name does not exist': ({ usual: proxy }) => unresolved(proxy, { kind: 'no_such_name' }),
   'the name has no address': ({ usual: proxy }) => unresolved(proxy, { kind: 'addresses', addresses: [] }),
   'the name server fails': ({ usual: proxy }) => unresolved(proxy, { kind: 'failure' }),
@@ -230,12 +269,12 @@ const failures: Readonly<Record<string, (context: Context) => Promise<Seen>>> = 
     const host = await zone.set(label(), [await freshAddress(), addresses.private10]);
     return await refused(proxy, await createRun(proxy, host), host);
   },
-  'the run has 64 names looked up already': async ({ usual: proxy }) => {
+  'a quarter of the free look-ups is the run\'s already': async ({ usual: proxy }) => {
     const run = proxy.control.createRun({ allow: [{ host: `*.${zone.suffix}`, ports: [80], methods: ['*'] }] });
     await proxy.control.acknowledgedAll();
     const asked = await Promise.all(Array.from({ length: 64 }, () => zone.set(label(), { kind: 'silence' })));
     const clients = asked.map((host) => new RawClient(proxy).send(head(`http://${host}/`, { authorization: run.authorization })));
-    await until('64 names at the name server', async () => new Set((await zone.queries()).map(({ name }) => name).filter((name) => asked.includes(name))).size === 64);
+    await until('one of them to be refused', () => clients.some(({ text }) => text.includes('rate_limited')));
     const seen = await refused(proxy, run, await zone.set(label(), [await freshAddress()]));
     for (const client of clients) client.socket.destroy();
     return seen;
@@ -377,6 +416,8 @@ const failures: Readonly<Record<string, (context: Context) => Promise<Seen>>> = 
     t.teardown(() => control.close());
     return await withoutPolicy(t, control, folder);
   },
+  'policy cannot be evaluated': () => trap('PURGE'),
+  'policy gives an answer that is no decision': () => trap('MKCOL'),
 };
 
 test('each row of the table has its test, and each test its row', (t) => {
