@@ -370,6 +370,9 @@ test.serial('50 MB both ways at once come unchanged, in little memory', async (t
   t.like(await proxy.outcome(0), { kind: 'completed', bytes_out: data.length * rounds, bytes_in: data.length * rounds });
   // The proxy is through once the kernel has all of it; the two ends read on.
   await Promise.all([client.ends(), peer.ends()]);
+  // The proxy is through once the bytes are the kernel's; they still have to be read.
+  await client.ends();
+  await peer.ends();
   const expected = createHash('sha256');
   for (let round = 0; round < rounds; round++) expected.update(data);
   const digest = expected.digest('hex');
