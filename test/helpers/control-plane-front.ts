@@ -49,5 +49,10 @@ export async function startFront(lifetime: Lifetime, { host, certificate, api, s
     await closed;
   };
   lifetime.teardown(cut);
-  return { port, cut, async mend() { server = make(); await listen(port); } };
+  const mend = async (): Promise<void> => {
+    if (server.listening) return;
+    server = make();
+    await listen(port);
+  };
+  return { port, cut, mend };
 }
