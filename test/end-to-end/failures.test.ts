@@ -3,6 +3,8 @@
  * A row without a test, and a test without a row, fail. Limits of minutes are waited for with a clock that runs faster.
  */
 import type { ExecutionContext } from 'ava';
+import { execFileSync } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Socket } from 'node:net';
@@ -449,6 +451,30 @@ for (const [failure, bring] of Object.entries(failures)) {
     t.is(new Set(ends().map(({ facts }) => facts['egress_id'])).size, ends().length, 'an exchange has two ends');
   });
 }
+
+needs('world', 'root')('a disk that is really full: nothing is sent unrecorded, and it goes on once there is room', async (t) => {
+  const folder = await temporaryFolder(t);
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=1m,mode=0700', 'none', folder]);
+  t.teardown(() => { execFileSync('umount', ['-l', folder]); });
+  const control = await startFakeControlPlane(t, folder);
+  const proxy = await startProxyWorker(t, { realNames: true }, { folder, control });
+  const { host, run, origin } = await site(t, proxy);
+  const get = async (): Promise<Answer> => await ask(proxy, `http://${host}/`, { authorization: run.authorization, fields: [`X-Fill: ${'x'.repeat(250)}`] });
+  t.is((await get()).status, 200);
+  t.throws(() => writeFileSync(join(folder, 'filler'), Buffer.alloc(2 * 1024 * 1024)), { code: 'ENOSPC' });
+  // The page that the journal writes in may hold a few records more.
+  const refusal = await until('a refusal', async () => {
+    const answer = await get();
+    return answer.status !== 200 && answer;
+  });
+  t.is(refusal.code, 'journal_unavailable');
+  const sent = origin.requests.length;
+  for (let index = 0; index < 5; index++) t.is((await get()).code, 'journal_unavailable');
+  t.is(origin.requests.length, sent);
+  rmSync(join(folder, 'filler'));
+  await until('requests again', async () => (await get()).status === 200);
+  await proxy.control.ingested('all that was sent', () => proxy.control.of(run, 'egress.decided').filter(({ payload }) => (payload as { host: string }).host === host).length === origin.requests.length);
+});
 
 function retryable(code: string | undefined): string {
   if (code === undefined || !Object.hasOwn(errorCatalogue, code)) return 'no';
