@@ -24,6 +24,6 @@ const rows: readonly (readonly [string, string | undefined, readonly Obligation[
 for (const [title, upgrade, types, expected] of rows) {
   test(`a request that offers to switch to ${title}: ${expected}`, (t) => {
     const admission = admit(run, { ...egress, upgrade }, obliged(types));
-    t.is(admission.kind === 'denied' ? admission.denial.code : admission.kind, expected);
+    t.is<string, string>(admission.kind === 'denied' ? admission.denial.code : admission.kind, expected);
   });
 }
