@@ -57,23 +57,24 @@ interface Seen {
 
 interface Context {
   readonly t: ExecutionContext;
-  /** A worker whose time is the world's, and one whose time runs 40 times as fast. */
+  /** Workers whose time is the world's, runs 10 times as fast (for limits of seconds) and 40 times as fast (of minutes). */
   readonly usual: ProxyWorker;
+  readonly brisk: ProxyWorker;
   readonly hurried: ProxyWorker;
 }
 
 const file = fileLifetime();
 let usual: ProxyWorker;
+let brisk: ProxyWorker;
 let hurried: ProxyWorker;
 let zone: DnsZone;
 let steady: string;
-/** c-ares gives up after 4 s whatever our clock says; a name server that says nothing is waited for 5 s. */
-const haste = 40;
 test.before(async () => {
   zone = dnsZone(file);
   steady = await zone.set(label(), [(await startOrigin(file)).address]);
   usual = await startProxyWorker(file, { realNames: true });
-  hurried = await startProxyWorker(file, { realNames: true, clock: fastClock(haste) });
+  brisk = await startProxyWorker(file, { realNames: true, clock: fastClock(10) });
+  hurried = await startProxyWorker(file, { realNames: true, clock: fastClock(40) });
 });
 
 let numbers = 0;
@@ -223,14 +224,14 @@ const failures: Readonly<Record<string, (context: Context) => Promise<Seen>>> = 
     const host = await zone.set(label(), [addresses.unreachable]);
     return await refused(proxy, await createRun(proxy, host), host);
   },
-  'the origin takes no connection for 10 s': async ({ hurried: proxy }) => {
+  'the origin takes no connection for 10 s': async ({ brisk: proxy }) => {
     const host = await zone.set(label(), [addresses.silent]);
     return await refused(proxy, await createRun(proxy, host), host);
   },
   'the origin resets the connection before it answers': ({ t, usual: proxy }) => refusedBy(t, proxy, afterHead((socket) => socket.resetAndDestroy())),
   'the origin closes the connection before it answers': ({ t, usual: proxy }) => refusedBy(t, proxy, afterHead((socket) => socket.end())),
   'the origin closes in the middle of its head': ({ t, usual: proxy }) => refusedBy(t, proxy, afterHead((socket) => socket.end('HTTP/1.1 200 OK\r\nContent-Le'))),
-  'the origin says nothing for 60 s': ({ t, hurried: proxy }) => refusedBy(t, proxy, () => { /* Keeps silent. */ }),
+  'the origin says nothing for 60 s': ({ t, brisk: proxy }) => refusedBy(t, proxy, () => { /* Keeps silent. */ }),
   'the origin answers something that is not HTTP': ({ t, usual: proxy }) => refusedBy(t, proxy, afterHead((socket) => socket.write('SSH-2.0-OpenSSH_9.6\r\n\r\n'))),
   'the origin\'s head is larger than 64 KiB or 100 fields': ({ t, usual: proxy }) => refusedBy(t, proxy, afterHead((socket) => socket.write(`HTTP/1.1 200 OK\r\n${'X: y\r\n'.repeat(101)}\r\n`))),
   'the origin\'s answer has two lengths or framings': ({ t, usual: proxy }) => refusedBy(t, proxy, afterHead((socket) => socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n'))),
@@ -261,7 +262,7 @@ const failures: Readonly<Record<string, (context: Context) => Promise<Seen>>> = 
   'the name has no address': ({ usual: proxy }) => unresolved(proxy, { kind: 'addresses', addresses: [] }),
   'the name server fails': ({ usual: proxy }) => unresolved(proxy, { kind: 'failure' }),
   'the name server refuses': ({ usual: proxy }) => unresolved(proxy, { kind: 'refused' }),
-  'the name server says nothing for 5 s': ({ hurried: proxy }) => unresolved(proxy, { kind: 'silence' }),
+  'the name server says nothing for 5 s': ({ brisk: proxy }) => unresolved(proxy, { kind: 'silence' }),
   'the name has more than 64 addresses': ({ usual: proxy }) => unresolved(proxy, { kind: 'addresses', addresses: Array.from({ length: 65 }, (_, index) => `20.30.40.${index + 1}`) }),
   'the name is an alias of itself': async ({ usual: proxy }) => {
     const name = label();
@@ -311,7 +312,7 @@ const failures: Readonly<Record<string, (context: Context) => Promise<Seen>>> = 
     await client.ended();
     return { answer: 'closed', proxy, run };
   },
-  'the client sends no whole head for 30 s': async ({ hurried: proxy }) => {
+  'the client sends no whole head for 30 s': async ({ brisk: proxy }) => {
     const run = await createRun(proxy, 'site.test', { channel: 'jail' });
     const client = new RawClient(runSocket(proxy, run.snapshot.short_id));
     const refusal = await client.send('GET http://site.test/ HTTP/1.1\r\nHost: si').answer();
@@ -431,7 +432,7 @@ for (const [failure, bring] of Object.entries(failures)) {
   test(`as the table says: ${failure}`, async (t) => {
     const row = table.find((one) => one.failure === failure);
     if (row === undefined) return t.fail('There is no such row.');
-    const { answer, refusal, proxy, run } = await bring({ t, usual, hurried });
+    const { answer, refusal, proxy, run } = await bring({ t, usual, brisk, hurried });
     t.is(answer, row.answer, refusal?.body);
     if (refusal !== undefined) {
       const after = /retry-after: (\d+)/i.exec(refusal.head)?.[1];
