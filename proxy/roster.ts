@@ -16,8 +16,9 @@ export class Roster<T extends Enlisted> {
 
   get size(): number { return this.#members.length; }
 
-  /** `member` is on no roster. */
+  /** `member` is on no other roster. */
   add(member: T): void {
+    if (this.#members[member.place] === member) return;
     member.place = this.#members.length;
     this.#members.push(member);
   }

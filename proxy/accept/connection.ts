@@ -1,14 +1,15 @@
-import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { BodySink, Exchange, Form, Source } from '../exchange.ts';
 import { catalogueRefusal } from '../refusal.ts';
 import { bodyReader, type BodyReader } from '../wire/body.ts';
 import { HeadCollector } from '../wire/head-collector.ts';
 import { judgeTrailers, type BadHead } from '../wire/head-rules.ts';
+import { nowhere } from '../roster.ts';
 import { Output } from '../wire/output.ts';
 import { RequestHeads } from '../wire/repeated-head.ts';
 import type { Sweep, Watched } from '../wire/sweep.ts';
 import { ClientExchange, type BodyState, type ExchangeHost } from './client-exchange.ts';
+import { closeCut } from './close-cut.ts';
 import { classify } from './forms.ts';
 import { recordedAs, type OnRefused } from './refused.ts';
 import type { AcceptLimits } from './limits.ts';
@@ -53,6 +54,7 @@ export class ClientConnection implements ExchangeHost, Watched {
   #bodyLeft = 0;
   bodyState: BodyState = 'done';
   due: number;
+  place = nowhere;
 
   constructor(stream: Duplex, options: ConnectionOptions, handler: Handler) {
     this.#stream = stream;
@@ -272,13 +274,7 @@ export class ClientConnection implements ExchangeHost, Watched {
     this.#exchange = undefined;
     this.#phase = 'closing';
     this.due = this.#options.sweep.now + this.#options.limits.linger_ms;
-    // Without framing an orderly close would say "complete"; only a reset says "cut". A Unix socket has none.
-    if (!framed && stream instanceof Socket && stream.remoteFamily !== undefined) {
-      if (stream.writableLength === 0) stream.resetAndDestroy();
-      else stream.write('', () => { stream.resetAndDestroy(); });
-    } else {
-      stream.end(() => { stream.destroy(); });
-    }
+    closeCut(stream, framed);
   }
 
   openTunnel(answer: string): Duplex {

@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Form, Source } from '../exchange.ts';
+import { nowhere } from '../roster.ts';
 import type { Sweep } from '../wire/sweep.ts';
 import { ClientConnection, type Handler } from './connection.ts';
 import type { AcceptLimits } from './limits.ts';
@@ -44,6 +45,7 @@ export function acceptInside(stream: Duplex, options: InsideOptions, handler: Ha
   let first: Buffer = Buffer.alloc(0);
   const watched = {
     due: sweep.now + limits.first_bytes_ms,
+    place: nowhere,
     expired: (): void => {
       leave();
       options.onOther(stream, 'silent');

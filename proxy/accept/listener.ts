@@ -4,6 +4,7 @@ import type { Clock } from '../../contracts/clock.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import type { Source } from '../exchange.ts';
 import { catalogueRefusal } from '../refusal.ts';
+import { nowhere, Roster, type Enlisted } from '../roster.ts';
 import type { Sweep } from '../wire/sweep.ts';
 import type { ConnectionCaps } from './caps.ts';
 import { ClientConnection, type Handler } from './connection.ts';
@@ -39,10 +40,16 @@ const backlog = 4096;
 /** Connections over the caps that are being answered; one more is dropped unanswered. */
 const refusedAtOnce = 256;
 
+interface Open extends Enlisted {
+  readonly socket: Socket;
+  /** Undefined while it is only told why it isn't served. */
+  readonly connection: ClientConnection | undefined;
+}
+
 /** Listens; rejects with `port_in_use` or `data_folder` when it can't. A path that is left over from a killed worker is taken over. */
 export async function createListener(source: ListenerSource, options: ListenerOptions, handler: Handler): Promise<Listener> {
   const { caps, limits, sweep, clock, onRefused } = options;
-  const sockets = new Map<Socket, ClientConnection | undefined>();
+  const open = new Roster<Open>();
   let refused = 0;
 
   const refuse = (socket: Socket, code: 'overloaded' | 'rate_limited'): void => {
@@ -53,12 +60,13 @@ export async function createListener(source: ListenerSource, options: ListenerOp
     refused++;
     const detail = code === 'overloaded' ? 'This proxy has as many connections as it can serve.' : `This ${source.kind === 'run' ? 'run' : 'address'} has as many connections as it may.`;
     const timer = clock.setTimeout(() => { socket.destroy(); }, limits.linger_ms, { background: true });
-    sockets.set(socket, undefined);
+    const dropped: Open = { socket, connection: undefined, place: nowhere };
+    open.add(dropped);
     socket.on('error', () => { /* 'close' follows. */ });
     socket.on('close', () => {
       refused--;
       timer.cancel();
-      sockets.delete(socket);
+      open.delete(dropped);
     });
     socket.resume();
     socket.end(serialiseRefusal(catalogueRefusal(code, detail, { retry_after: limits.retry_after }), { json: true, close: true, head: false }));
@@ -68,10 +76,11 @@ export async function createListener(source: ListenerSource, options: ListenerOp
     const from: Source = source.kind === 'run' ? source : { kind: 'tcp', remote: socket.remoteAddress ?? 'unknown' };
     const over = caps.enter(from);
     if (over !== undefined) return refuse(socket, over);
-    sockets.set(socket, new ClientConnection(socket, { source: from, inside: undefined, limits, sweep, ...(onRefused !== undefined && { onRefused }) }, handler));
+    const served: Open = { socket, place: nowhere, connection: new ClientConnection(socket, { source: from, inside: undefined, limits, sweep, ...(onRefused !== undefined && { onRefused }) }, handler) };
+    open.add(served);
     socket.on('close', () => {
       caps.leave(from);
-      sockets.delete(socket);
+      open.delete(served);
     });
   });
   await listen(server, options.listen);
@@ -81,12 +90,12 @@ export async function createListener(source: ListenerSource, options: ListenerOp
   return {
     address,
     stop: (deadline_ms) => new Promise((resolve) => {
-      const timer = clock.setTimeout(() => { for (const socket of sockets.keys()) socket.destroy(); }, deadline_ms);
+      const timer = clock.setTimeout(() => { for (const { socket } of open.all()) socket.destroy(); }, deadline_ms);
       server.close(() => {
         timer.cancel();
         resolve();
       });
-      for (const connection of sockets.values()) connection?.stop();
+      for (const { connection } of open.all()) connection?.stop();
     }),
   };
 }

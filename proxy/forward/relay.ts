@@ -5,6 +5,7 @@ import { judgeFirstBytes, missingFirstBytes, type FirstBytes } from '../describe
 import type { DenialCode } from '../denial.ts';
 import type { Outcome, Permit } from '../enforce/permit.ts';
 import type { ResponseHead } from '../exchange.ts';
+import { nowhere } from '../roster.ts';
 import type { Watched } from '../wire/sweep.ts';
 import type { ForwardContext } from './context.ts';
 import { upstreamFailure } from './failures.ts';
@@ -89,6 +90,7 @@ export class Relay implements Watched {
   #firstByteMs: number | undefined;
   over = false;
   due = Infinity;
+  place = nowhere;
 
   /** `began`: when the permit was taken, in the time of the clock's `monotonic`. Without `switched` the first bytes are judged. */
   constructor(permit: Permit, context: ForwardContext, client: Duplex, origin: OriginSide, began: number, resolve: (outcome: Outcome) => void, switched?: Switched) {

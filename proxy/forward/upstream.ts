@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { HeadCollector } from '../wire/head-collector.ts';
+import { nowhere } from '../roster.ts';
 import { Output } from '../wire/output.ts';
 import { ResponseHeads } from '../wire/repeated-head.ts';
 import type { Sweep, Watched } from '../wire/sweep.ts';
@@ -34,6 +35,7 @@ export class Upstream implements Watched {
   /** Called when a connection that nobody uses is gone. */
   onIdleClose: (() => void) | undefined;
   due = Infinity;
+  place = nowhere;
 
   /** `address` is what is recorded; where an upstream proxy is in between, the socket goes there. */
   constructor(address: string, { host, port }: { readonly host: string; readonly port: number }, sweep: Sweep) {

@@ -1,7 +1,8 @@
 import type { Clock, Timer } from '../../contracts/clock.ts';
+import { nowhere, Roster, type Enlisted } from '../roster.ts';
 
 /** Something with a deadline that moves often. `due` is in the time of `Sweep.now`; `Infinity` is none for now. */
-export interface Watched {
+export interface Watched extends Enlisted {
   readonly due: number;
   /** Called at every look while overdue, so it must move `due` or remove itself. */
   expired(): void;
@@ -16,7 +17,7 @@ const interval = 250;
  */
 export class Sweep {
   readonly #clock: Clock;
-  readonly #watched = new Set<Watched>();
+  readonly #watched = new Roster<Watched>();
   #timer: Timer | undefined;
   /** Monotonic milliseconds, at most one interval old. */
   now: number;
@@ -40,7 +41,7 @@ export class Sweep {
   close(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    this.#watched.clear();
+    for (const watched of this.#watched.all()) this.#watched.delete(watched);
   }
 
   #arm(): void {
@@ -48,7 +49,7 @@ export class Sweep {
       // Due at the look before: after a stall of the process, what has arrived meanwhile is read before anything counts as late.
       const before = this.now;
       this.now = this.#clock.monotonic();
-      for (const watched of this.#watched) if (watched.due <= before) watched.expired();
+      for (const watched of this.#watched.all()) if (watched.due <= before && watched.place !== nowhere) watched.expired();
       this.#timer = undefined;
       if (this.#watched.size > 0) this.#arm();
     }, interval, { background: true });

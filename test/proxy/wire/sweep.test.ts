@@ -1,5 +1,6 @@
 import test from 'ava';
 import { testClock } from '../../helpers/clock.ts';
+import { nowhere } from '../../../proxy/roster.ts';
 import { Sweep } from '../../../proxy/wire/sweep.ts';
 
 test('what is overdue hears of it, what moved its deadline does not, and an empty sweep has no timer', (t) => {
@@ -7,7 +8,7 @@ test('what is overdue hears of it, what moved its deadline does not, and an empt
   const sweep = new Sweep(clock);
   const heard: string[] = [];
   const watch = (name: string, milliseconds: number) => {
-    const watched = { due: sweep.now + milliseconds, expired: () => { heard.push(name); sweep.remove(watched); } };
+    const watched = { due: sweep.now + milliseconds, place: nowhere, expired: () => { heard.push(name); sweep.remove(watched); } };
     sweep.add(watched);
     return watched;
   };
@@ -30,7 +31,7 @@ test('after a stall what was overdue has one more look to be used', (t) => {
   const clock = testClock();
   const sweep = new Sweep(clock);
   let expired = 0;
-  const watched = { due: sweep.now + 1000, expired: () => { expired++; } };
+  const watched = { due: sweep.now + 1000, place: nowhere, expired: () => { expired++; } };
   sweep.add(watched);
   clock.advance(750);
   // The next timer comes late: everything that waited is read between it and the one after it.
