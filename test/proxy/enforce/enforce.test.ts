@@ -4,7 +4,7 @@ import type { Decision, Effect, Obligation, Reason } from '../../../contracts/de
 import { SallyportError } from '../../../contracts/errors.ts';
 import type { PolicyInput } from '../../../contracts/policy-input.ts';
 import { runPolicySchema } from '../../../contracts/run-policy.ts';
-import type { Decide } from '../../../proxy/decide/judge.ts';
+import type { Decide } from '../../../proxy/decide/question.ts';
 import type { Egress } from '../../../proxy/describe/egress.ts';
 import { OwnAddresses } from '../../../proxy/describe/own-addresses.ts';
 import { AddressBook } from '../../../proxy/enforce/addresses.ts';
@@ -56,9 +56,9 @@ function setUp(given: Given): { run: (times?: number) => Promise<Outcome> } {
   const lines: string[] = [];
   let reserved = 0;
   let dials = 0;
-  const decide: Decide = (input) => {
+  const decide: Decide = ({ input }) => {
     dials++;
-    return { decision: given.dial?.(input) ?? allow(), revision: 'rev', input_digest: 'd' };
+    return { decision: given.dial?.(input()) ?? allow(), revision: 'rev', input_digest: 'd' };
   };
   const spending = {
     reserveRequest: () => {
