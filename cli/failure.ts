@@ -1,4 +1,4 @@
-import { SallyportError, toProblem, toSallyportError, type Problem } from '../contracts/errors.ts';
+import { SallyportError, toProblem, toSallyportError, type ErrorCode, type Problem } from '../contracts/errors.ts';
 import { escapeText } from './text.ts';
 
 /** Characters of one line; a detail may quote what somebody typed. */
@@ -15,13 +15,21 @@ export class UsageError extends SallyportError {
   }
 }
 
+/** The catalogue's steps for these are for those who speak HTTP. */
+const stepsHere: Partial<Record<ErrorCode, string>> = {
+  unauthenticated: 'Check SALLYPORT_API_KEY.',
+  control_plane_unreachable: 'Start it with sallyport up.',
+};
+
 /** What a failure looks like on standard error: the sentence, then the next step. */
 export function failureLines(thrown: unknown, command: string): readonly string[] {
   const error = toSallyportError(thrown);
   const sentences = error instanceof UsageError ? error.sentences : [error.message || error.entry.title, ...fieldLines(error)];
-  // The step of the catalogue is for those who speak HTTP.
-  const steps = error.code === 'unauthenticated' ? ['Check SALLYPORT_API_KEY.'] : error.extras.next_steps
-    ?? [error.code === 'usage' ? `See sallyport ${command === '' ? '' : `${command} `}--help.` : error.entry.next];
+  const { next } = error.entry;
+  const given = error.extras.next_steps;
+  // Another process tells the catalogue's step where it knows none of its own.
+  const own = given?.length === 1 && given[0] === next ? undefined : given;
+  const steps = own ?? [error.code === 'usage' ? `See sallyport ${command === '' ? '' : `${command} `}--help.` : stepsHere[error.code] ?? next];
   return [
     ...sentences.map((sentence) => `sallyport: ${escapeText(sentence, longestLine)}`),
     ...steps.map((step) => `  ${escapeText(step, longestLine)}`),

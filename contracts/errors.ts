@@ -13,17 +13,20 @@ export interface ErrorEntry {
   readonly retryable: boolean;
   readonly title: string;
   readonly next: string;
+  /** Seconds that a caller waits where nobody knows better: where there is too much, or something is away, and either may pass by itself. */
+  readonly retry_after?: number;
 }
 
 const entry = (status: number, exit: number, retryable: boolean, title: string, next: string, expose = true): ErrorEntry => ({
   status, exit, expose, retryable, title, next,
+  ...(retryable && (status === 429 || status === 503) && { retry_after: 1 }),
 });
 
 export const errorCatalogue = {
   // Refusals that the proxy speaks to an agent (proxy.md's table).
   policy_denied: entry(403, 77, false, 'Denied by policy', 'Ask an operator to allow this host, port, method and path; another route will be refused as well.'),
   approval_required: entry(403, 77, true, 'Needs an approval', 'An approval has to be given before this can be sent; then repeat the same request.'),
-  needs_interception: entry(403, 77, true, 'Bytes inside this tunnel cannot be judged', 'Allow the host as an opaque tunnel (--allow HOST:PORT:TUNNEL), or use plain HTTP.'),
+  needs_interception: entry(403, 77, true, 'Bytes inside this tunnel cannot be judged', 'Ask the operator to allow the host as an opaque tunnel (--allow HOST:PORT:TUNNEL), or use plain HTTP.'),
   budget_exhausted: entry(403, 77, true, 'Budget exhausted', 'Ask an operator for a larger budget; other meters of this run can still be used.'),
   rate_limited: entry(429, 75, true, 'Too many at once', 'Wait for the time in Retry-After, then try again with fewer connections.'),
   run_paused: entry(403, 77, true, 'The run is paused', 'Wait until the run is resumed.'),
@@ -39,7 +42,7 @@ export const errorCatalogue = {
   no_policy: entry(503, 75, true, 'No policy is loaded', 'Try again shortly; if it stays, the operator should look at sallyport doctor.'),
   policy_invalid_decision: entry(503, 70, false, 'Policy gave an answer that is not a decision', 'Tell the policy author; the request was not sent.'),
   engine_error: entry(503, 70, true, 'Policy could not be evaluated', 'Try again; if it stays, tell the operator. The request was not sent.'),
-  journal_unavailable: entry(503, 75, true, 'The journal cannot be written', 'The operator should free disk space; nothing is sent unrecorded.'),
+  journal_unavailable: entry(503, 75, true, 'The journal cannot be written', 'Try again; if it stays, the operator should look at disk space and the control plane. Nothing is sent unrecorded.'),
   snapshot_expired: entry(503, 75, true, 'The proxy has not heard from its control plane for too long', 'Try again when the control plane is back.'),
   overloaded: entry(503, 75, true, 'The proxy is at its limits', 'Wait for the time in Retry-After, then try again.'),
   upstream_dns: entry(502, 69, true, 'The name could not be resolved', 'Check the host name.'),
@@ -48,7 +51,7 @@ export const errorCatalogue = {
   upstream_tls: entry(502, 69, false, 'TLS with the other side failed', 'Check its certificate.'),
   upstream_reset: entry(502, 75, true, 'The other side closed the connection', 'Try again.'),
   upstream_protocol: entry(502, 69, false, 'The other side did not speak valid HTTP', 'Check the service.'),
-  upstream_unreachable: entry(502, 69, true, 'The other side could not be reached', 'Check the network of the proxy.'),
+  upstream_unreachable: entry(502, 69, true, 'The other side could not be reached', 'Try again later; if it stays, the operator should check the network of the proxy.'),
   // The control plane's API.
   invalid_request: entry(422, 64, false, 'The request has mistakes', 'Mend the fields that are named.'),
   malformed_json: entry(400, 64, false, 'The body is not JSON', 'Send a JSON object.'),
@@ -75,7 +78,7 @@ export const errorCatalogue = {
   data_folder_in_use: entry(500, 75, true, 'Another process owns this data folder', 'Stop it with sallyport down, or choose another folder with --data.'),
   data_folder: entry(500, 78, false, 'The data folder cannot be used', 'Choose a folder of your own with --data.'),
   port_in_use: entry(500, 69, true, 'The address is already in use', 'Choose another with --listen or --api.'),
-  control_plane_unreachable: entry(503, 69, true, 'The control plane cannot be reached', 'Start it with sallyport up.'),
+  control_plane_unreachable: entry(503, 69, true, 'The control plane cannot be reached', 'Try again when the control plane is back.'),
   disk_full: entry(507, 75, true, 'The disk is full', 'Free some space; nothing was half-written.'),
   verification_failed: entry(422, 77, false, 'The chain does not verify', 'See the first place that fails; keep the export for inspection.'),
   internal: entry(500, 70, false, 'Internal error', 'Tell the operator; the log has the details.', false),
@@ -113,6 +116,11 @@ export class SallyportError extends Error {
   get entry(): ErrorEntry {
     return errorCatalogue[this.code];
   }
+
+  /** Seconds; `undefined` where waiting alone does not help. */
+  get retry_after(): number | undefined {
+    return this.extras.retry_after ?? this.entry.retry_after;
+  }
 }
 
 /** RFC 9457 `application/problem+json`. */
@@ -132,7 +140,8 @@ export interface Problem {
 /** The problem document of an error; `instance` is the id of the event or request it belongs to. */
 export function toProblem(error: SallyportError, instance?: string): Problem {
   const { status, title, next, expose } = error.entry;
-  const { errors, legal, retry_after, next_steps } = error.extras;
+  const { errors, legal, next_steps } = error.extras;
+  const { retry_after } = error;
   return {
     type: `https://sallyport.example/problems/${error.code}`,
     title,

@@ -43,7 +43,7 @@ export function denialOf(problem: SallyportError, extras: DenialExtras = {}): De
     detail: expose ? problem.message : `${title}.`,
     reasons: extras.reasons ?? [],
     next_steps: extras.next_steps ?? problem.extras.next_steps ?? [next],
-    retry_after: problem.extras.retry_after,
+    retry_after: problem.retry_after,
     default: extras.default ?? false,
     address: extras.address,
     meter: extras.meter,

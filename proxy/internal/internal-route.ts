@@ -53,9 +53,9 @@ export class InternalRoute {
         this.#leave(run_id);
       }
     } catch (error) {
-      const { code, message, extras, entry } = toSallyportError(error);
+      const { code, message, retry_after, entry } = toSallyportError(error);
       if (signals.internal.hasSubscribers) signals.internal.publish({ status: entry.status });
-      exchange.refuse(catalogueRefusal(code, message, extras.retry_after === undefined ? {} : { retry_after: extras.retry_after }));
+      exchange.refuse(catalogueRefusal(code, message, retry_after === undefined ? {} : { retry_after }));
     }
   };
 

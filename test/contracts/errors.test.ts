@@ -20,6 +20,14 @@ test('what may succeed later by itself never ends as a mistake of usage', (t) =>
   for (const code of codes) if (errorCatalogue[code].retryable) t.not(errorCatalogue[code].exit, 64, code);
 });
 
+test('whoever meets a bound or an absence that may pass is told how long to wait', (t) => {
+  const waits = codes.filter((code) => new SallyportError(code, 'no').retry_after !== undefined);
+  t.deepEqual(waits.toSorted(), ['control_plane_unreachable', 'database_unavailable', 'engine_error', 'journal_unavailable', 'no_policy', 'overloaded', 'rate_limited', 'snapshot_expired']);
+  t.is(toProblem(new SallyportError('overloaded', 'no')).retry_after, 1);
+  t.is(toProblem(new SallyportError('overloaded', 'no', { retry_after: 7 })).retry_after, 7);
+  t.false('retry_after' in toProblem(new SallyportError('policy_denied', 'no')));
+});
+
 test('refusals have the status that the design settles', (t) => {
   const expected: Partial<Record<ErrorCode, number>> = {
     policy_denied: 403, approval_required: 403, needs_interception: 403, budget_exhausted: 403, rate_limited: 429, run_paused: 403, run_ended: 403, stale_epoch: 403,
