@@ -11,13 +11,14 @@ const proxyUrl = /^http:\/\/([^/?#]+)\/?$/;
 export function readProxyUrl(text: string): { readonly host: string; readonly port: number } | string {
   const [, authority] = proxyUrl.exec(text) ?? [];
   if (authority === undefined) return 'must be "direct" or an address such as http://proxy.corp.example:3128';
+  if (authority.includes('@')) return 'must be without credentials, which go into the file that credentials_file names';
   const parsed = parseAuthority(authority);
   return parsed.ok ? { host: parsed.host, port: parsed.port } : `is not the address of a proxy: ${parsed.reason}`;
 }
 
 const fields = {
   /** A canonical host, `*.suffix`, or `*`; the first rule of the list that has one that matches decides. */
-  hosts: z.array(z.string().refine((host) => host === '*' || isAllowHost(host), 'must be a host in its canonical form (lower case, no final dot), *.suffix, or *')).min(1).max(hostsMax),
+  hosts: z.array(z.string().refine((host) => host === '*' || isAllowHost(host), 'must be a host in its canonical form (lower case, no final dot), *.suffix, or *')).min(1, 'names no host').max(hostsMax),
   proxy: z.string().superRefine((text, context) => {
     const read = text === 'direct' ? undefined : readProxyUrl(text);
     if (typeof read === 'string') context.addIssue({ code: 'custom', message: read });

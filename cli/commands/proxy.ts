@@ -43,11 +43,21 @@ export function define(command: Command, environment: Environment): void {
 async function proxy(options: Options, environment: Environment): Promise<void> {
   const { warnings, ...read } = readOptions(options, environment);
   for (const warning of warnings) process.stderr.write(`sallyport: ${warning}\n`);
-  const started = await startProxy(read, systemClock);
+  const started = await startProxy(read, systemClock).catch((error: unknown) => { throw inWordsOfProxy(error, read.controlPlane.url); });
   stopOnSignals(started);
   process.stdout.write(options.json === true ? `${JSON.stringify({ ready: true, pid: process.pid, ...started.report })}\n` : describeReady(started.report, read.dataFolder));
   await started.ended;
   if (options.json !== true) process.stdout.write('The proxy has ended.\n');
+}
+
+/** The catalogue's steps are for other callers: this one can mend its token, or the URL. */
+function inWordsOfProxy(error: unknown, url: string): unknown {
+  if (!(error instanceof SallyportError)) return error;
+  if (error.code === 'unauthenticated') {
+    return new SallyportError(error.code, `The control plane at ${url} does not know this proxy token.`, { cause: error, next_steps: ['Take the one that sallyport proxy token says where its up runs.'] });
+  }
+  if (error.code !== 'control_plane_unreachable') return error;
+  return new SallyportError(error.code, error.message, { cause: error, next_steps: [`Check that sallyport up runs there, and that --control-plane ${url} is its API.`] });
 }
 
 /** All mistakes of the command line are told together; then all of what it names. */
@@ -101,7 +111,7 @@ function readToken({ tokenFile }: Options, environment: Environment, errors: { p
     try {
       token = readFileSync(tokenFile, 'utf8').trim();
     } catch (error) {
-      errors.push({ path, message: `cannot be read (${(error as NodeJS.ErrnoException).code})` });
+      errors.push({ path, message: `cannot be read: ${resolve(tokenFile)} (${(error as NodeJS.ErrnoException).code})` });
       return undefined;
     }
   }
@@ -116,7 +126,7 @@ function readCertificate(file: string, errors: { path: string; message: string }
     return new X509Certificate(text).toString() === '' ? undefined : text;
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    errors.push({ path: '--ca', message: code === 'ENOENT' || code === 'EACCES' || code === 'EISDIR' ? `cannot be read (${code})` : 'does not hold a certificate in PEM' });
+    errors.push({ path: '--ca', message: code === 'ENOENT' || code === 'EACCES' || code === 'EISDIR' ? `cannot be read: ${resolve(file)} (${code})` : 'does not hold a certificate in PEM' });
     return undefined;
   }
 }

@@ -14,12 +14,14 @@ const largestSecret = 4096;
 export function readUpstreamProxies(file: string): readonly UpstreamProxyRule[] {
   const shown = escapeText(file);
   const wrong = (errors: readonly FieldError[]): SallyportError => new SallyportError('configuration', `${shown} has mistakes: ${errors.map(({ path, message }) => `${path}: ${message}`).join('; ')}.`, { errors });
+  const useless = (message: string): SallyportError => new SallyportError('configuration', `${shown} ${message}.`, { errors: [{ path: 'file', message }] });
   let json: unknown;
   try {
     json = JSON.parse(readSmall(file, largestFile));
   } catch (error) {
-    throw wrong([{ path: 'file', message: error instanceof SyntaxError ? 'is not JSON' : reasonOf(error) }]);
+    throw useless(error instanceof SyntaxError ? 'is not JSON' : reasonOf(error));
   }
+  if (!Array.isArray(json)) throw useless('is not a list of rules');
   const parsed = upstreamProxiesFileSchema.safeParse(json);
   if (!parsed.success) throw wrong(parsed.error.issues.map(({ path, message }) => ({ path: path.length === 0 ? 'file' : path.join('.'), message })));
   const errors: FieldError[] = [];

@@ -25,7 +25,9 @@ test('credentials come from a file of their own, beside the list', async (t) => 
 
 const mistakes: readonly (readonly [title: string, content: unknown, secret: string, mode: number, paths: readonly string[], message: RegExp])[] = [
   ['no JSON', '{', '', 0o600, ['file'], /is not JSON/],
-  ['no list', {}, '', 0o600, ['file'], /./],
+  ['no list', {}, '', 0o600, ['file'], /is not a list of rules/],
+  ['no host', [{ ...rule, hosts: [] }], 'u:p', 0o600, ['0.hosts'], /names no host/],
+  ['a secret in the address', [{ ...rule, proxy: 'http://u:hidden@proxy.corp.example:3128' }], 'u:p', 0o600, ['0.proxy'], /credentials_file/],
   ['several mistakes', [{ hosts: ['A'], proxy: 'ftp://x' }, { hosts: ['*'], proxy: 'direct', credentials: 'u:p' }], '', 0o600, ['0.hosts.0', '0.proxy', '1'], /0\.hosts\.0: .*0\.proxy: .*1: /],
   ['a secret that others can read', [rule], 'u:p', 0o644, ['0.credentials_file'], /0600/],
   ['no secret there', [rule, { ...rule, credentials_file: 'absent' }], 'u:p', 0o600, ['1.credentials_file'], /does not exist/],
@@ -44,5 +46,5 @@ for (const [title, content, secret, mode, paths, message] of mistakes) {
 }
 
 test('a list that is not there is told as such', (t) => {
-  t.throws(() => readUpstreamProxies('/nowhere/list.json'), { message: /\/nowhere\/list\.json has mistakes: file: does not exist/ });
+  t.throws(() => readUpstreamProxies('/nowhere/list.json'), { message: /\/nowhere\/list\.json does not exist\.$/ });
 });
