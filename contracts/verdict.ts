@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { Decision, Reason } from './decision.ts';
 import type { ErrorCode } from './errors.ts';
 import { formatAuthority } from './host.ts';
@@ -25,7 +26,7 @@ export interface Verdict {
 const coreOrder: readonly string[] = ['core.metadata_address', 'core.self_address', 'core.host_mismatch', 'core.non_public_address'];
 const defaultDeny = 'core.default_deny';
 
-/** `address` is what was judged where it is about one. */
+/** `address` is what was judged where it is about one that the host does not say itself. */
 export function verdictOf(decision: Decision, judged: Judged, address?: string): Verdict {
   const { reasons } = decision;
   if (decision.effect === 'require_approval') {
@@ -34,7 +35,7 @@ export function verdictOf(decision: Decision, judged: Judged, address?: string):
   }
   const denying = reasons.filter(({ effect }) => effect === 'deny');
   const core = denying.filter(({ pack, rule }) => pack === 'core' && rule !== defaultDeny).sort((a, b) => rank(a) - rank(b))[0];
-  if (core !== undefined) return { effect: 'deny', code: core.rule as `core.${string}`, detail: sentence(core), next_steps: stepsFor(core.rule, address) };
+  if (core !== undefined) return { effect: 'deny', code: core.rule as `core.${string}`, detail: sentence(core), next_steps: stepsFor(core.rule, judged, address) };
   return {
     effect: 'deny', code: 'policy_denied',
     detail: denying.length === 0 ? 'Nothing allows this.' : sentence(denying.find(({ visible_to_agent }) => visible_to_agent)),
@@ -62,9 +63,11 @@ export function whyStep(judged: Judged): string {
   return `Ask http://sallyport.internal/chat/why?url=${encodeURIComponent(addressOf(judged).toWellFormed())}${method} for what would be allowed.`;
 }
 
-function stepsFor(rule: string, address: string | undefined): readonly string[] {
+function stepsFor(rule: string, judged: Judged, address: string | undefined): readonly string[] {
+  const range = address ?? (isIP(judged.host) === 0 ? undefined : judged.host);
   switch (rule) {
-    case 'core.non_public_address': return [`Ask the operator to allow its range${address === undefined ? '' : `: --allow-address ${address}`}.`];
+    case 'core.non_public_address': return [`Ask the operator to allow its range${range === undefined ? '' : `: --allow-address ${range}`}.`];
+    case 'core.delegated_address': return [`Ask the operator to allow exactly this host: ${allowFlag(judged)}.`];
     case 'core.host_mismatch': return ['Name the same host and port in the target and in the Host field.'];
     default: return ['Nothing can allow this; leave it.'];
   }

@@ -58,7 +58,7 @@ interface Answer {
 /** As `proxy/enforce/` takes it: a tunnel that is allowed only where somebody can look inside is none on the port of TLS. */
 function answerTo(decision: Decision, question: Question): Answer {
   if (decision.effect !== 'allow') {
-    const { effect, code, next_steps } = verdictOf(decision, question, question.is_ip_literal ? question.host : undefined);
+    const { effect, code, next_steps } = verdictOf(decision, question);
     return { effect, code, next_steps: next_steps.length > 0 || code.startsWith('core.') ? next_steps : [errorCatalogue[code as ErrorCode].next], decision };
   }
   const unseen = question.act === 'request' || decision.obligations.some(({ type }) => type === 'passthrough');

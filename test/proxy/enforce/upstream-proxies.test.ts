@@ -53,6 +53,7 @@ test('where the proxy resolves, only a host that a rule names exactly goes there
   const refused = await ask(scene.worker, 'http://x.corp.test/', { authorization });
   t.is(refused.code, 'core.delegated_address');
   t.regex(refused.problem.detail ?? '', /exact/);
+  t.deepEqual(refused.problem.next_steps, ['Ask the operator to allow exactly this host: --allow x.corp.test:80:GET.']);
   t.is((await ask(scene.worker, 'http://169.254.169.254/', { authorization: await runOf(scene, ['169.254.169.254'], 80) })).code, 'core.metadata_address');
   t.deepEqual(connects(scene), ['CONNECT site.test:80 HTTP/1.1']);
   t.deepEqual(scene.worker.asked, []);
