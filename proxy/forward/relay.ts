@@ -56,8 +56,10 @@ class Way implements GateUser {
   /** More may go, or the end. */
   ready(): void {
     if (this.#relay.over || this.gate.blocked || this.#to.writableNeedDrain) return;
-    if (this.ended) this.#to.end();
-    else this.#from.resume();
+    if (!this.ended) this.#from.resume();
+    // Closing says all that is left to say, without a system call for the end of this direction.
+    else if (this.#relay.ended && this.#to.writableLength === 0) this.#to.destroy();
+    else this.#to.end();
   }
 
   end(): void {
@@ -149,6 +151,11 @@ export class Relay implements Watched {
     if (client.destroyed) this.#closed('client');
   }
 
+  /** Both sides have said all that they will. */
+  get ended(): boolean {
+    return this.#out.ended && this.#in.ended;
+  }
+
   #touch(): void {
     this.due = this.#context.sweep.now + this.#context.limits.tunnel_idle_ms;
   }
@@ -194,7 +201,7 @@ export class Relay implements Watched {
 
   #closed(who: 'client' | 'origin'): void {
     if (this.over) return;
-    if (this.#out.ended && this.#in.ended) {
+    if (this.ended) {
       // The other side may still be writing out what it has.
       if (this.#client.closed && this.#origin.socket.closed) this.#finish('completed', undefined);
       return;
