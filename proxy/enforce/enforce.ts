@@ -72,7 +72,8 @@ export async function enforce(context: EnforceContext, subject: Subject, exchang
   };
   const changed = valid();
   if (changed !== undefined) giveUp(changed);
-  stop.rejudge = () => rejudge(context, run, egress, candidates);
+  const raw = egress.act === 'connect' && admission.armed.raw;
+  stop.rejudge = () => rejudge(context, run, egress, candidates, raw);
   // Policy or run may have become another one while this exchange waited: whoever forwards looks at the signal first.
   if (run.snapshot !== snapshot || context.dialRules.revision !== judgement.revision) {
     const reason = stop.rejudge();

@@ -92,3 +92,20 @@ test('a policy that no longer names a host closes the tunnels to it before it is
   await proxy.control.ingested('the end', () => codes(run).length === 1);
   t.deepEqual(codes(run), ['policy_denied']);
 });
+
+// Serial, since another one publishes policies as well.
+test.serial('a tunnel in which any bytes passed is closed when only TLS may pass from now on', async (t) => {
+  const profile = (raw: boolean) => (packs: Record<string, Record<string, unknown>>): void => {
+    const { profiles: known } = packs['default'] as { profiles: Record<string, object> };
+    packs['default'] = { hosts: { 'one.test': 'mine' }, profiles: { ...known, mine: { ...known['tunnel'], ports: [echo.port], raw } } };
+  };
+  await proxy.control.publish(profile(true));
+  const run = proxy.control.createRun({ policy: loopback });
+  await proxy.control.acknowledgedAll();
+  const gone = await tunnelTo(run, 'one.test');
+  await proxy.control.publish(profile(false));
+  await gone.ended();
+  await proxy.control.ingested('the end', () => codes(run).length === 1);
+  t.deepEqual(codes(run), ['not_supported']);
+  await proxy.control.publish((packs) => { packs['default'] = { ...packs['default'], hosts: {} }; });
+});
