@@ -68,26 +68,31 @@ async function create(options: Options, environment: Environment): Promise<void>
   const run = await api.call<CreatedRun>('POST', '/chat/run', {
     body: { goal: options.goal ?? 'an agent with credentials', channel: 'credentials', policy, ...session(options), ...(Object.keys(budget).length > 0 && { budget }) },
   });
+  // What the run may reach by the proxy must not go around it.
+  const direct = loopback.filter((host) => policy.allow?.some((entry) => entry.host === host) !== true);
   const url = `http://${run.run_id}:${run.agent_token}@${proxy}`;
   // On standard error: what `eval` reads stays as it is, and nobody is surprised by the end.
   if (options.json !== true) process.stderr.write(`${run.run_id} ends in ${formatDuration(run.deadline_at - run.created_at)}; --budget wall_clock=1h gives it longer.\n`);
   if (options.json === true) printJson({ ...run, proxy_url: url });
-  else if (options.env === true) printLines(exports(run, url));
+  else if (options.env === true) printLines(exports(run, url, direct));
   else {
     printLines([
       `${run.run_id} ${run.state}`, '',
       'The agent\'s environment, shown only once (--env prints it for a shell):',
-      ...exports(run, url).map((line) => `  ${line.replace(/^export /, '')}`),
+      ...exports(run, url, direct).map((line) => `  ${line.replace(/^export /, '')}`),
     ]);
   }
 }
 
+/** A server that an agent starts for itself is reached directly. */
+const loopback: readonly string[] = ['localhost', '127.0.0.1', '::1'];
+
 /** Both spellings: curl reads `http_proxy` in lower case alone, others only capitals. */
-function exports({ run_id }: CreatedRun, url: string): readonly string[] {
+function exports({ run_id }: CreatedRun, url: string, direct: readonly string[]): readonly string[] {
   const names = ['HTTP_PROXY', 'HTTPS_PROXY'];
   return [
     ...names.flatMap((name) => [name, name.toLowerCase()]).map((name) => [name, url] as const),
-    ...['NO_PROXY', 'no_proxy'].map((name) => [name, 'localhost,127.0.0.1,::1'] as const),
+    ...['NO_PROXY', 'no_proxy'].map((name) => [name, direct.join(',')] as const),
     ['NODE_USE_ENV_PROXY', '1'] as const,
     ['SALLYPORT_RUN_ID', run_id] as const,
   ].map(([name, value]) => `export ${name}='${value.replaceAll("'", "'\\''")}'`);

@@ -1,12 +1,13 @@
 import { escapeText, table } from '../text.ts';
 import type { ReadyReport } from './messages.ts';
 
-/** What `up` says when it is ready. */
+/** What `up`, or a proxy elsewhere, says when it is ready. */
 export function describeReady({ addresses, notices }: ReadyReport, folder: string): string {
   const rows: string[][] = [];
   const proxy = formatAddress(addresses['proxy']);
-  if (proxy !== undefined) rows.push(['proxy', `http://${proxy}   agents with credentials: sallyport runs create --env`]);
   const api = formatAddress(addresses['api']);
+  // Without an API of its own it is a proxy whose runs are made elsewhere, where nobody knows its address.
+  if (proxy !== undefined) rows.push(['proxy', `http://${proxy}   agents with credentials: sallyport runs create --env${api === undefined ? ` --proxy ${proxy}` : ''}`]);
   if (api !== undefined) rows.push(['API', `http://${api}   operators with a key`]);
   rows.push(['data', escapeText(folder, 500)]);
   return ['Sallyport is ready. Ctrl-C or sallyport down ends it.', ...table(rows).map((line) => `  ${line}`), ...notices.map((notice) => escapeText(notice, 1000)), ''].join('\n');

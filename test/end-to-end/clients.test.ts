@@ -76,6 +76,16 @@ for (const { name, command } of clients) {
   });
 }
 
+test.serial('what a run may reach on this machine is not left out of its proxy', async (t) => {
+  const direct = async (allow: string): Promise<readonly string[]> => {
+    const { code, stdout, stderr } = await installation.command(['runs', 'create', '--allow', allow, '--env']);
+    t.is(code, 0, stderr);
+    return [...stdout.matchAll(/^export no_proxy='([^']*)'$/gim)].map(([, hosts = '']) => hosts);
+  };
+  t.deepEqual(await direct('127.0.0.1:8080:GET'), ['localhost,::1', 'localhost,::1']);
+  t.deepEqual(await direct('site.test'), ['localhost,127.0.0.1,::1', 'localhost,127.0.0.1,::1']);
+});
+
 test.serial('git clones over http from inside the jail', async (t) => {
   const { code, stdout, stderr } = await installation.run(
     ['--allow', `${repositoryHost}:80:GET,POST`],
