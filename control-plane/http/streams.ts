@@ -5,6 +5,8 @@ import { SallyportError } from '../../contracts/errors.ts';
 const maxStreams = 1_000;
 /** Of one agent: without a bound of its own it could take the places of proxies, and with them all other runs' way out. */
 const maxOfAgent = 16;
+/** Of all agents: runs may collude, or just be many. */
+const maxOfAgents = maxStreams / 2;
 
 /** One open answer that is written to bit by bit. */
 export interface Stream {
@@ -20,6 +22,7 @@ export interface Stream {
 export class Streams {
   readonly #open = new Set<AbortController>();
   readonly #ofAgents = new Map<string, number>();
+  #allOfAgents = 0;
   #stopping = false;
 
   /**
@@ -57,9 +60,13 @@ export class Streams {
     }
     const others = ofAgent === undefined ? 0 : this.#ofAgents.get(ofAgent) ?? 0;
     if (others >= maxOfAgent) throw new SallyportError('rate_limited', `An agent may have ${maxOfAgent} streams open.`, { retry_after: 1 });
+    if (ofAgent !== undefined && this.#allOfAgents >= maxOfAgents) throw new SallyportError('overloaded', 'Agents have as many streams open here as they may.', { retry_after: 1 });
     const controller = new AbortController();
     this.#open.add(controller);
-    if (ofAgent !== undefined) this.#ofAgents.set(ofAgent, others + 1);
+    if (ofAgent !== undefined) {
+      this.#ofAgents.set(ofAgent, others + 1);
+      this.#allOfAgents++;
+    }
     let held = true;
     return {
       signal: controller.signal,
@@ -73,6 +80,7 @@ export class Streams {
   }
 
   #leave(agent: string): void {
+    this.#allOfAgents--;
     const left = (this.#ofAgents.get(agent) ?? 1) - 1;
     if (left === 0) this.#ofAgents.delete(agent);
     else this.#ofAgents.set(agent, left);

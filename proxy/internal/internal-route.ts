@@ -19,6 +19,9 @@ export interface InternalRouteOptions {
   readonly limits?: InternalLimits;
 }
 
+/** A run may have a quarter of what is free: streams may be held for ever, and runs may collude to leave others none. */
+const shareOfPlaces = 4;
+
 /**
  * `http://sallyport.internal/chat/...`: an agent's way to the API of its own run. Policy and budget have no say here and nothing is
  * recorded, since nothing leaves for the network; an agent whose budget is used up can still ask why.
@@ -109,7 +112,8 @@ export class InternalRoute {
 
   #enter(run_id: string): void {
     const open = this.#ofRun.get(run_id) ?? 0;
-    if (open >= this.#limits.of_run) throw new SallyportError('rate_limited', `A run may have ${this.#limits.of_run} requests to sallyport.internal under way.`, { retry_after: 1 });
+    const most = Math.max(1, Math.min(this.#limits.of_run, Math.floor((this.#limits.of_worker - this.#all) / shareOfPlaces)));
+    if (open >= most) throw new SallyportError('rate_limited', `A run may have ${most} requests to sallyport.internal under way at present.`, { retry_after: 1 });
     if (this.#all >= this.#limits.of_worker) throw new SallyportError('overloaded', 'Too many requests to sallyport.internal are under way.', { retry_after: 1 });
     if (!this.#rate.failed(run_id)) throw new SallyportError('rate_limited', 'This run asks sallyport.internal too often.', { retry_after: 1 });
     this.#ofRun.set(run_id, open + 1);

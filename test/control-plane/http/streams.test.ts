@@ -51,3 +51,13 @@ test('an agent that opens stream after stream leaves room for proxies, operators
   t.notThrows(() => open(streams, 'run_1'));
   t.throws(() => open(streams, 'run_1'), { code: 'rate_limited' });
 });
+
+test('agents of many runs together leave room for proxies, without which all runs are cut off', (t) => {
+  const streams = new Streams();
+  const all = Array.from({ length: 500 }, (_, index) => open(streams, `run_${index % 100}`));
+  t.throws(() => open(streams, 'run_x'), { code: 'overloaded' });
+  t.notThrows(() => open(streams));
+  all[0]!.response.destroy();
+  t.notThrows(() => open(streams, 'run_x'));
+  t.throws(() => open(streams, 'run_y'), { code: 'overloaded' });
+});

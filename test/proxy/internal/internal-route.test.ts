@@ -203,6 +203,26 @@ test.serial('one run can have sixteen requests under way, and asks at a bounded 
   t.is((await ask(at(), internal('/chat/run'), { authorization: other.authorization })).status, 200);
 });
 
+test.serial('runs that collude to hold all places with streams leave some for the others', async (t) => {
+  const runs = await Promise.all(Array.from({ length: 17 }, () => newRun()));
+  const other = await newRun();
+  respond = (_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write('data: 1\n\n');
+  };
+  const clients: RawClient[] = [];
+  const statuses: number[] = [];
+  for (const { authorization } of runs) {
+    const asked = Array.from({ length: 16 }, () => new RawClient(at()).send(head(internal('/chat/run/x/stream'), { authorization })));
+    clients.push(...asked);
+    for (const client of asked) statuses.push(Number((await client.until('a status', (text) => text.includes('\r\n\r\n'))).slice(9, 12)));
+  }
+  t.deepEqual([...new Set(statuses)].sort(), [200, 429]);
+  respond = json;
+  t.is((await ask(at(), internal('/chat/run'), { authorization: other.authorization })).status, 200);
+  for (const client of clients) client.socket.destroy();
+});
+
 test.serial('a stream that an earlier start of the run opened tells the present one nothing', async (t) => {
   const run = await newRun();
   let stream: ServerResponse | undefined;
