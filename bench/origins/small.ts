@@ -1,7 +1,10 @@
 import { createServer, type AddressInfo } from 'node:net';
+import { smallBytes } from '../stage.ts';
 
-/** Answers every GET with 1 KiB, on raw sockets, as cheaply as Node can: it shares a core with the load generator. */
-const answer = Buffer.from(`HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n\r\n${'x'.repeat(1024)}`);
+/** Where nginx is missing: answers every GET with 1 KiB, on raw sockets, as cheaply as Node can, since it shares a core with the load. */
+const body = 'x'.repeat(smallBytes);
+const answer = Buffer.from(`HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${smallBytes}\r\n\r\n${body}`);
+const lastAnswer = Buffer.from(`HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: ${smallBytes}\r\nConnection: close\r\n\r\n${body}`);
 const end = Buffer.from('\r\n\r\n');
 
 const server = createServer({ noDelay: true }, (socket) => {
@@ -10,6 +13,10 @@ const server = createServer({ noDelay: true }, (socket) => {
   socket.on('data', (bytes: Buffer) => {
     let all = rest === undefined ? bytes : Buffer.concat([rest, bytes]);
     for (let at = all.indexOf(end); at >= 0; at = all.indexOf(end)) {
+      if (/\r\nconnection: close\r\n/i.test(all.toString('latin1', 0, at + 2))) {
+        socket.end(lastAnswer);
+        return;
+      }
       socket.write(answer);
       all = all.subarray(at + 4);
     }

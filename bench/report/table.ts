@@ -1,0 +1,43 @@
+import type { Column, Figures, Work } from '../works/work.ts';
+import { median } from './statistics.ts';
+
+/** One round of one contender: its figures, or why it is void. */
+export type Outcome = { readonly contender: string; readonly round: number } & ({ readonly figures: Figures } | { readonly problem: string });
+
+/** Markdown: contenders as rows, medians with their range over rounds; under it what is void and what is to be known. */
+export function tableOf(work: Work, contenders: readonly string[], outcomes: readonly Outcome[], notes: readonly string[]): string {
+  const rows = contenders.map((contender) => `| ${[contender, ...work.columns.map((column) => cell(column, contender, outcomes))].join(' | ')} |`);
+  const voids = outcomes.flatMap((outcome) => ('problem' in outcome ? [`- void: ${outcome.contender}, round ${outcome.round}: ${outcome.problem}`] : []));
+  return [
+    `### ${work.name}: ${work.title}`, '', `| | ${work.columns.map(({ title }) => title).join(' | ')} |`, `| --- |${' --- |'.repeat(work.columns.length)}`, ...rows,
+    ...(voids.length + notes.length > 0 ? ['', ...voids, ...notes.map((note) => `- ${note}`)] : []),
+  ].join('\n');
+}
+
+/** By round. */
+function figuresOf(contender: string, figure: string, outcomes: readonly Outcome[]): ReadonlyMap<number, number> {
+  return new Map(outcomes.flatMap((outcome) => ('figures' in outcome && outcome.contender === contender ? [[outcome.round, outcome.figures[figure] ?? Number.NaN] as const] : [])));
+}
+
+function cell(column: Column, contender: string, outcomes: readonly Outcome[]): string {
+  if ('text' in column) {
+    const some = outcomes.some((outcome) => 'figures' in outcome && outcome.contender === contender);
+    return some ? column.text((figure) => median([...figuresOf(contender, figure, outcomes).values()])) : '-';
+  }
+  const { figure, digits, against } = column;
+  const own = figuresOf(contender, figure, outcomes);
+  if (against === undefined) return ranged([...own.values()], digits);
+  const others = figuresOf(against.contender, figure, outcomes);
+  const compared = [...own].flatMap(([round, value]) => {
+    const other = others.get(round);
+    return other === undefined ? [] : [against.by === 'ratio' ? value / other : value - other];
+  });
+  return ranged(compared, digits);
+}
+
+function ranged(values: readonly number[], digits: number): string {
+  const shown = values.filter(Number.isFinite);
+  if (shown.every((value) => value === 0)) return '-';
+  const text = (value: number): string => value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  return shown.length === 1 ? text(shown[0]!) : `${text(median(shown))} (${text(Math.min(...shown))}..${text(Math.max(...shown))})`;
+}
