@@ -53,7 +53,7 @@ export class LiveRun {
 
   /** An exchange of this run is under way until `leave`. Throws `rate_limited` where it would be one too many. */
   enter(): void {
-    if (this.#exchanges >= exchangesAtOnce) throw new SallyportError('rate_limited', 'This run has as many requests and tunnels open as it may.', { retry_after: 1 });
+    if (this.#exchanges >= exchangesAtOnce) throw new SallyportError('rate_limited', 'This run has as many requests and tunnels open as it may.');
     this.#exchanges++;
   }
 

@@ -131,14 +131,15 @@ export async function startWorker(configuration: Configuration, { clock, resolve
 
   const internal = new InternalRoute({ clock, reverse: new ReverseProxy(address), token: data_plane_token });
 
+  const refusals = new FailedAttempts(() => clock.monotonic(), refusalLimits);
   const decide: Decide = (question) => policy.decide(question);
   const context: PipelineContext = {
     clock, runs, own, journal, events,
     attempts: new FailedAttempts(() => clock.monotonic()),
-    refusals: new FailedAttempts(() => clock.monotonic(), refusalLimits),
+    refusals,
     unready: () => synchroniser.expired() ?? policy.unready(),
     decide,
-    addresses: new AddressBook(resolver, own, upstreams),
+    addresses: new AddressBook(resolver, own, upstreams, ({ run_id }, names) => !refusals.wouldBeTooMany(run_id, names)),
     dialRules: new DialRules({ decide, revision: () => policy.revision, isOfPlace: () => policy.dialIsOfPlace }, clock),
     forward: forwarder.forward,
     serveInternal: internal.serve,
@@ -228,7 +229,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     patience.cancel();
     usable.resolve();
     await listening.catch(() => undefined);
-    const stopping = new SallyportError('overloaded', 'The proxy is stopping.', { retry_after: 1 });
+    const stopping = new SallyportError('overloaded', 'The proxy is stopping.');
     internal.end();
     const cut = clock.setTimeout(() => runs.stopAll(stopping), drainMs);
     for (const connection of inside) connection.stop();

@@ -1,8 +1,5 @@
 import { SallyportError } from '../../contracts/errors.ts';
 
-/** Seconds that a client is told to wait. */
-const retryAfter = 1;
-
 /**
  * System errors of a connection that could not be had or broke. The call tells them from a file that is missing; a client of ours that
  * goes away in the middle of its request is an ECONNRESET of no call at all.
@@ -47,5 +44,5 @@ export function toDatabaseError(error: unknown): unknown {
   const message = inner instanceof Error ? inner.message : String(inner);
   const unavailable = meansUnavailable(codeOf(inner)) || meansBrokenConnection(inner) || connectionMessages.test(message);
   if (!unavailable) return error;
-  return new SallyportError('database_unavailable', `The database cannot be reached: ${message || codeOf(inner)}.`, { cause: error, retry_after: retryAfter });
+  return new SallyportError('database_unavailable', `The database cannot be reached: ${message || codeOf(inner)}.`, { cause: error });
 }

@@ -12,7 +12,7 @@ export function healthRoutes(services: Services): Router<State> {
   router.get('/healthz', (ctx) => { ctx.body = { status: 'ok' }; });
   router.get('/readyz', async (ctx) => {
     await sql`select 1`.execute(services.database.kysely);
-    if (await activeRevision(services.database.kysely) === undefined) throw new SallyportError('no_policy', 'No policy bundle is active.', { retry_after: 1 });
+    if (await activeRevision(services.database.kysely) === undefined) throw new SallyportError('no_policy', 'No policy bundle is active.');
     ctx.body = { status: 'ready' };
   });
   return router;

@@ -8,7 +8,7 @@ const maxInWork = 512;
 export function boundedLoad(limit: number = maxInWork): Middleware {
   let inWork = 0;
   return async (_ctx, next) => {
-    if (inWork >= limit) throw new SallyportError('overloaded', `${limit} requests are being worked on.`, { retry_after: 1 });
+    if (inWork >= limit) throw new SallyportError('overloaded', `${limit} requests are being worked on.`);
     inWork++;
     try {
       await next();

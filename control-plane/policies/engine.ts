@@ -19,7 +19,7 @@ export class PolicyEngine {
   /** Throws `no_policy`, or `policy_folder` where the bundle cannot be used. */
   async current(): Promise<Engine> {
     const revision = await activeRevision(this.#services.database.kysely);
-    if (revision === undefined) throw new SallyportError('no_policy', 'No policy bundle is active.', { retry_after: 1 });
+    if (revision === undefined) throw new SallyportError('no_policy', 'No policy bundle is active.');
     if (this.#opened?.revision !== revision) {
       const opened = { revision, engine: this.#open(revision) };
       this.#opened = opened;

@@ -20,8 +20,6 @@ export interface AcceptLimits {
   readonly drained_bytes: number;
   /** For the first bytes inside a CONNECT that we look into; servers that speak first never send any. */
   readonly first_bytes_ms: number;
-  /** Seconds that a client over a cap is told to wait. */
-  readonly retry_after: number;
 }
 
 export const acceptLimits: AcceptLimits = {
@@ -35,5 +33,4 @@ export const acceptLimits: AcceptLimits = {
   held_bytes: 65_536,
   drained_bytes: 65_536,
   first_bytes_ms: 10_000,
-  retry_after: 1,
 };

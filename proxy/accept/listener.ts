@@ -69,7 +69,7 @@ export async function createListener(source: ListenerSource, options: ListenerOp
       open.delete(dropped);
     });
     socket.resume();
-    socket.end(serialiseRefusal(catalogueRefusal(code, detail, { retry_after: limits.retry_after }), { json: true, close: true, head: false }));
+    socket.end(serialiseRefusal(catalogueRefusal(code, detail), { json: true, close: true, head: false }));
   };
 
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {

@@ -50,10 +50,10 @@ export class Synchroniser {
 
   /** Why nothing may be decided: nothing was heard for too long, or not everything yet. */
   expired(): SallyportError | undefined {
-    if (this.#heardAt === undefined || !this.#synced) return new SallyportError('snapshot_expired', 'The proxy has not heard from its control plane yet.', { retry_after: 1 });
+    if (this.#heardAt === undefined || !this.#synced) return new SallyportError('snapshot_expired', 'The proxy has not heard from its control plane yet.');
     const silence = this.#options.clock.monotonic() - this.#heardAt;
     if (silence <= this.#maxAgeMs) return undefined;
-    return new SallyportError('snapshot_expired', `The proxy has not heard from its control plane for ${Math.round(silence / 1000)} s.`, { retry_after: 1 });
+    return new SallyportError('snapshot_expired', `The proxy has not heard from its control plane for ${Math.round(silence / 1000)} s.`);
   }
 
   /** Something that has to be in effect before what was heard so far is acknowledged. */

@@ -115,5 +115,5 @@ function failed(problem: SallyportError, remote: string, { attempts, unready }: 
   const early = unready();
   if (early !== undefined) return refused(early, undefined, false);
   if (attempts.failed(remote)) return refused(problem, undefined);
-  return refused(new SallyportError('rate_limited', 'Too many failed attempts from this address.', { retry_after: 1 }), undefined, false);
+  return refused(new SallyportError('rate_limited', 'Too many failed attempts from this address.'), undefined, false);
 }

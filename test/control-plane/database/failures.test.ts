@@ -13,7 +13,7 @@ test('what keeps us from the database is database_unavailable, and nothing else 
   ];
   for (const error of unavailable) {
     const told = toDatabaseError(error);
-    t.true(told instanceof SallyportError && told.code === 'database_unavailable' && told.extras.retry_after === 1, JSON.stringify(error));
+    t.true(told instanceof SallyportError && told.code === 'database_unavailable' && told.retry_after === 1, JSON.stringify(error));
   }
   const others = [failed({ code: 'ENOENT', syscall: 'open' }), failed({ code: 'ECONNRESET' }, 'aborted'), failed({ code: '23505' }), failed({ code: '22P02' }), failed({}), 'text', undefined, new SallyportError('not_found', 'x')];
   for (const error of others) t.is(toDatabaseError(error), error);
