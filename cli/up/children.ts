@@ -1,10 +1,9 @@
 import type { UpstreamProxyRule } from '../../contracts/upstream-proxies.ts';
 import { apiSocket } from '../data-folder-paths.ts';
-import type { ListenAddress } from '../listen-address.ts';
+import { parseListenAddress, type ListenAddress } from '../listen-address.ts';
 import type { HostConfiguration } from './agent-host.ts';
 import type { ChildDescription } from './child.ts';
 import { formatAddress } from './describe.ts';
-import { parseListenAddress } from '../listen-address.ts';
 import type { ListeningSocket } from './listening-socket.ts';
 import type { Addresses } from './messages.ts';
 

@@ -31,20 +31,13 @@ export function openLink(folder: string): Promise<Link | undefined> {
     const state = Promise.withResolvers<LinkState>();
     const ended = Promise.withResolvers<void>();
     socket.setTimeout(greetWithin, () => socket.destroy());
-    socket.setEncoding('utf8');
-    let rest = '';
-    socket.on('data', (chunk: string) => {
-      const lines = (rest + chunk).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) {
-        const message = JSON.parse(line) as LinkMessage;
-        if (message.type === 'hello') {
-          socket.setTimeout(0);
-          resolve(asLink(socket, message.pid, state.promise, ended.promise));
-        } else if (message.type === 'ready') state.resolve({ kind: 'ready', addresses: message.addresses });
-        else if (message.type === 'failed') state.resolve({ kind: 'failed', error: fromProblem(message.problem, 'up could not start.') });
-        else if (message.type === 'stopping') ended.resolve();
-      }
+    onMessage(socket, (message) => {
+      if (message.type === 'hello') {
+        socket.setTimeout(0);
+        resolve(asLink(socket, message.pid, state.promise, ended.promise));
+      } else if (message.type === 'ready') state.resolve({ kind: 'ready', addresses: message.addresses });
+      else if (message.type === 'failed') state.resolve({ kind: 'failed', error: fromProblem(message.problem, 'up could not start.') });
+      else if (message.type === 'stopping') ended.resolve();
     });
     socket.on('error', () => { /* Its close follows. */ });
     socket.on('close', () => {
@@ -52,6 +45,17 @@ export function openLink(folder: string): Promise<Link | undefined> {
       ended.resolve();
       resolve(undefined);
     });
+  });
+}
+
+/** Each message is one line of JSON. */
+function onMessage(socket: Socket, heard: (message: LinkMessage) => void): void {
+  let rest = '';
+  socket.setEncoding('utf8');
+  socket.on('data', (chunk: string) => {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) heard(JSON.parse(line) as LinkMessage);
   });
 }
 
@@ -67,25 +71,18 @@ function asLink(socket: Socket, pid: number, state: Promise<LinkState>, ended: P
 export async function replaceWorkers(folder: string, drainMs: number): Promise<number | undefined> {
   const socket = connect(linkSocket(folder));
   return await new Promise((resolve, reject) => {
-    let rest = '';
     let greeted = false;
-    socket.setEncoding('utf8');
     socket.on('error', () => { /* Its close follows. */ });
-    socket.on('data', (chunk: string) => {
-      const lines = (rest + chunk).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) {
-        const message = JSON.parse(line) as LinkMessage;
-        if (message.type === 'hello') {
-          greeted = true;
-          socket.write(`${JSON.stringify({ type: 'replace_workers', drain_ms: drainMs })}\n`);
-        } else if (message.type === 'replaced') resolve(message.workers);
-        else if (message.type === 'not_replaced') reject(fromProblem(message.problem, 'The workers could not be replaced.'));
-        if (message.type === 'replaced' || message.type === 'not_replaced') socket.destroy();
-      }
+    onMessage(socket, (message) => {
+      if (message.type === 'hello') {
+        greeted = true;
+        socket.write(`${JSON.stringify({ type: 'replace_workers', drain_ms: drainMs })}\n`);
+      } else if (message.type === 'replaced') resolve(message.workers);
+      else if (message.type === 'not_replaced') reject(fromProblem(message.problem, 'The workers could not be replaced.'));
+      if (message.type === 'replaced' || message.type === 'not_replaced') socket.destroy();
     });
     socket.on('close', () => {
-      if (greeted) reject(new SallyportError('control_plane_unreachable', 'It has ended before its workers were replaced.'));
+      if (greeted) reject(new SallyportError('control_plane_unreachable', 'Sallyport ended before its workers were replaced.'));
       else resolve(undefined);
     });
   });

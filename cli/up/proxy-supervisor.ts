@@ -23,10 +23,10 @@ export async function startProxy(options: ProxyOptions, clock: Clock): Promise<U
   const { dataFolder, token, workers: count } = options;
   return await supervise({ dataFolder, idleMs: undefined }, clock, async ({ log, own }) => {
     await adoptJournals(dataFolder, count);
-    const household = { dataFolder, token, environment: options.childEnvironment, log };
+    const common = { dataFolder, token, environment: options.childEnvironment, log };
     const listening = bindListeningSocket(options.listen);
     own({ stop: () => listening.close() });
-    const workers = new Workers(count, (slot) => describeWorker(household, {
+    const workers = new Workers(count, (slot) => describeWorker(common, {
       count, listening, jails: false, upstreamProxies: options.upstreamProxies, controlPlane: () => Promise.resolve({ address: options.controlPlane, own: undefined }),
     }, slot), clock);
     own(workers);

@@ -80,13 +80,13 @@ export async function supervise({ dataFolder, idleMs }: SuperviseOptions, clock:
       stop: () => wanted.resolve(),
       changed: () => idle.changed(links?.held ?? 0),
       replaceWorkers: async (drainMs) => {
-        if (started === undefined || stopping) throw new SallyportError('overloaded', 'It is starting or stopping.', { next_steps: ['Try again.'] });
+        if (started === undefined || stopping) throw new SallyportError('overloaded', 'Sallyport is starting or stopping.', { next_steps: ['Try again.'] });
         const workers = await started.replaceWorkers(drainMs);
         household.note(`All proxy workers were replaced (${workers}).`);
         return workers;
       },
     });
-    const cancelled = wanted.promise.then(() => { throw new SallyportError('control_plane_unreachable', 'It was told to stop while it started.'); });
+    const cancelled = wanted.promise.then(() => { throw new SallyportError('control_plane_unreachable', 'Sallyport was told to stop while it started.'); });
     started = await Promise.race([start(household), cancelled]);
     links.tell({ type: 'ready', addresses: started.report.addresses });
     started.afterwards?.();

@@ -32,16 +32,16 @@ export async function startUp(options: UpOptions, clock: Clock): Promise<Up> {
   const { dataFolder, workers: count } = options;
   return await supervise(options, clock, async ({ log, own, note }) => {
     await adoptJournals(dataFolder, count);
-    const household = { dataFolder, token: ensureProxyToken(dataFolder), environment: options.childEnvironment, log };
+    const common = { dataFolder, token: ensureProxyToken(dataFolder), environment: options.childEnvironment, log };
     // What port 0 became: a child that is restarted listens where its clients know it.
     let api = options.api;
-    const controlPlane = new Child(describeControlPlane(household, { ...options, api: () => api }), clock);
+    const controlPlane = new Child(describeControlPlane(common, { ...options, api: () => api }), clock);
     own(controlPlane);
     const listening = options.listen && bindListeningSocket(options.listen);
     if (listening !== undefined) own({ stop: () => listening.close() });
     // Their code is loaded meanwhile; their configuration waits for where the control plane listens.
     const known = Promise.withResolvers<Addresses>();
-    const workers = new Workers(count, (slot) => describeWorker(household, {
+    const workers = new Workers(count, (slot) => describeWorker(common, {
       count, listening, jails: true, upstreamProxies: options.upstreamProxies ?? [],
       controlPlane: async () => ({ address: { socket_path: apiSocket(dataFolder) }, own: addressIn(await known.promise, 'api') }),
     }, slot), clock);
@@ -57,7 +57,7 @@ export async function startUp(options: UpOptions, clock: Clock): Promise<Up> {
       replaceWorkers: (drainMs) => workers.replace(drainMs),
       // Last, and not waited for: it has nothing to do before there is a run, and the others are what a run waits for.
       afterwards() {
-        const host = new Child(describeJailHost(household), clock);
+        const host = new Child(describeJailHost(common), clock);
         own(host);
         host.start().catch((error: unknown) => note(toSallyportError(error).message));
       },
