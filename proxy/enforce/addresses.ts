@@ -32,12 +32,15 @@ export class AddressBook {
 
   readonly #lookups = new WeakMap<LiveRun, Set<string>>();
   readonly #upstreams: UpstreamProxies;
+  readonly #mayAsk: (run: LiveRun, names: number) => boolean;
   readonly #rerouted = new WeakMap<Candidates, { readonly via: Via; readonly candidates: Candidates }>();
   /** By `host:port`. */
   readonly #delegated = new Map<string, { readonly via: Via; readonly candidates: Candidates }>();
 
-  constructor(resolver: NameResolver, own: OwnAddresses, upstreams: UpstreamProxies = new UpstreamProxies([], resolver)) {
+  /** `mayAsk`: whether so many names may be looked up for a run at once; each that leads nowhere must be recorded. */
+  constructor(resolver: NameResolver, own: OwnAddresses, upstreams: UpstreamProxies = new UpstreamProxies([], resolver), mayAsk: (run: LiveRun, names: number) => boolean = () => true) {
     this.#resolver = resolver;
+    this.#mayAsk = mayAsk;
     this.#own = own;
     this.#upstreams = upstreams;
   }
@@ -89,6 +92,9 @@ export class AddressBook {
     const named = run.snapshot.policy.resolve.length === 0 ? undefined : this.#named(run.snapshot, host, port);
     if (named !== undefined) return named;
     const lookups = this.#lookups.get(run);
+    if (!this.#resolver.knows(host) && !this.#mayAsk(run, (lookups?.size ?? 0) + 1)) {
+      throw new SallyportError('rate_limited', 'So many requests of this run are refused that no further names are looked up for it.', { retry_after: 1 });
+    }
     if (lookups !== undefined && lookups.size >= Math.max(1, Math.floor(this.#resolver.free / shareOfLookups)) && !lookups.has(host)) {
       throw new SallyportError('rate_limited', `${lookups.size} names are being resolved for this run already.`, { retry_after: 1 });
     }

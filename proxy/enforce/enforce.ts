@@ -7,12 +7,12 @@ import { standing, staleEpoch } from '../identify/rules.ts';
 import type { EventWriter, Judgement, Subject } from '../record/egress-events.ts';
 import type { Journal } from '../record/journal.ts';
 import { OpenExchange } from '../record/open-exchanges.ts';
-import type { AddressBook } from './addresses.ts';
+import type { AddressBook, Candidates } from './addresses.ts';
 import { admit } from './admission.ts';
 import { makePermit, type Permit, type PermittedAddress } from './permit.ts';
 import { PermitSpending } from './permit-spending.ts';
 import { rejudge, type RejudgeContext } from './rejudge.ts';
-import { reasonOf } from './stop.ts';
+import { reasonOf, type Stop } from './stop.ts';
 
 export interface EnforceContext extends RejudgeContext {
   readonly addresses: AddressBook;
@@ -42,7 +42,7 @@ export type Enforced =
   | { readonly kind: 'inside' }
   | { readonly kind: 'denied'; readonly denial: Denial; readonly judgement: Judgement | undefined };
 
-/** Turns an allow into a permit: obligations, addresses, one request of the budget, and the record, in this order. */
+/** Turns an allow into a permit: obligations, one request of the budget, addresses, and the record, in this order. */
 export async function enforce(context: EnforceContext, subject: Subject, exchange: Exchange, caller: Caller, egress: Egress, judgement: Judgement): Promise<Enforced> {
   const { run, epoch } = caller;
   const { clock, journal, events } = context;
@@ -52,26 +52,34 @@ export async function enforce(context: EnforceContext, subject: Subject, exchang
   if (admission.kind === 'denied') return denied(admission.denial);
   if (admission.kind === 'inside') return admission;
 
-  const found = context.addresses.find(run, egress);
-  const candidates = found instanceof Promise ? await found : found;
-  const { addresses } = candidates;
-  const inTheWay = context.dialRules.refused(run, egress, candidates);
-  if (inTheWay !== undefined) return denied(inTheWay.denial, inTheWay.judgement);
-
+  // Before any name is looked up: with a budget that is used up nothing leaves, names below an allowed suffix included.
   const reserving = run.spending.reserveRequest();
   const short = reserving instanceof Promise ? await reserving : reserving;
   if (short !== undefined) return denied(denialOf(short, { meter: short.code === 'budget_exhausted' ? 'requests' : undefined }));
 
   // From here on a cancelled run reaches this exchange by the signal, wherever it is.
   const stop = run.begin();
-  const valid = (): SallyportError | undefined => context.unready() ?? (run.snapshot.epoch === epoch ? standing(run.snapshot, clock.now()) : staleEpoch());
-  const giveUp = (problem: unknown): void => {
+  const letGo = (): void => {
     run.finish(stop);
     run.spending.giveBack('requests', 1);
-    throw problem;
   };
-  const changed = valid();
-  if (changed !== undefined) giveUp(changed);
+  const valid = (): SallyportError | undefined => context.unready() ?? (run.snapshot.epoch === epoch ? standing(run.snapshot, clock.now()) : staleEpoch());
+  let candidates: Candidates;
+  try {
+    const found = context.addresses.find(run, egress);
+    candidates = found instanceof Promise ? await unlessStopped(found, stop, valid) : found;
+    const inTheWay = context.dialRules.refused(run, egress, candidates);
+    if (inTheWay !== undefined) {
+      letGo();
+      return denied(inTheWay.denial, inTheWay.judgement);
+    }
+    const changed = valid();
+    if (changed !== undefined) throw changed;
+  } catch (error) {
+    letGo();
+    throw error;
+  }
+  const { addresses } = candidates;
   const raw = egress.act === 'connect' && admission.armed.raw;
   stop.rejudge = () => rejudge(context, run, egress, candidates, raw);
   // Policy or run may have become another one while this exchange waited: whoever forwards looks at the signal first.
@@ -85,7 +93,8 @@ export async function enforce(context: EnforceContext, subject: Subject, exchang
   try {
     await journal.append(text, open);
   } catch (error) {
-    giveUp(error);
+    letGo();
+    throw error;
   }
 
   const spending = new PermitSpending(run.spending, stop);
@@ -121,6 +130,14 @@ export async function enforce(context: EnforceContext, subject: Subject, exchang
     },
   });
   return { kind: 'permit', permit, decided_id: event_id, spending, open, waited: reserving instanceof Promise, finish: () => run.finish(stop) };
+}
+
+/** Nobody waits for a name on behalf of a run that has ended, or of a worker that stops. */
+function unlessStopped<T>(found: Promise<T>, stop: Stop, why: () => SallyportError | undefined): Promise<T> {
+  return new Promise((resolve, reject) => {
+    stop.onStop = () => { reject(why() ?? new SallyportError('overloaded', stop.reason!.detail, { retry_after: 1 })); };
+    found.then(resolve, reject).finally(() => { stop.onStop = undefined; });
+  });
 }
 
 function poolKey(runId: string, { host, port }: Egress, addresses: readonly PermittedAddress[]): string {

@@ -64,6 +64,12 @@ export class NameResolver {
   /** Names that could be looked up beside those that are being looked up. */
   get free(): number { return inFlightMax - this.#inFlight.size; }
 
+  /** Whether nothing has to be asked for this name now. */
+  knows(host: string): boolean {
+    const known = this.#cache.get(host);
+    return known !== undefined && known.expires > this.#clock.monotonic();
+  }
+
   /** What is remembered of a canonical name, or a promise of it. Throws or rejects with `upstream_dns` or `overloaded`. */
   resolve(host: string): Resolution | Promise<Resolution> {
     const known = this.#cache.get(host);

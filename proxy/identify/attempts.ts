@@ -26,16 +26,25 @@ export class FailedAttempts {
     this.#limits = limits;
   }
 
-  /** Counts a failure. False when there were too many. */
+  /** Counts a failure. False when there were too many; that one then takes nothing, so that the rate is kept however fast they come. */
   failed(key: string): boolean {
-    const { burst, perSecond } = this.#limits;
     const now = this.#monotonic();
-    const known = this.#buckets.get(key);
-    const tokens = known === undefined ? burst : Math.min(burst, known.tokens + (now - known.at) / 1000 * perSecond);
+    const tokens = this.#tokens(key, now);
     this.#buckets.delete(key);
-    this.#buckets.set(key, { tokens: Math.max(0, tokens - 1), at: now });
+    this.#buckets.set(key, { tokens: tokens >= 1 ? tokens - 1 : tokens, at: now });
     // The one that failed least recently goes first; its bucket is the fullest.
     if (this.#buckets.size > keysMax) this.#buckets.delete(this.#buckets.keys().next().value!);
     return tokens >= 1;
+  }
+
+  /** Whether so many further failures would be too many; counts nothing. */
+  wouldBeTooMany(key: string, failures: number): boolean {
+    return this.#tokens(key, this.#monotonic()) < failures;
+  }
+
+  #tokens(key: string, now: number): number {
+    const { burst, perSecond } = this.#limits;
+    const known = this.#buckets.get(key);
+    return known === undefined ? burst : Math.min(burst, known.tokens + (now - known.at) / 1000 * perSecond);
   }
 }
