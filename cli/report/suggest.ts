@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { bracketed } from '../allow-option.ts';
 import type { RunPolicy } from '../../contracts/run-policy.ts';
 import type { Exchange } from './egress.ts';
@@ -18,7 +19,11 @@ export function flagFor(exchange: Exchange, policy: RunPolicy): string | undefin
       if (exchange.act === 'connect') return exchange.port === 443 ? `--allow ${place}:TUNNEL` : `--allow ${place}`;
       return `--allow ${oneWord(`${place}:${exchange.method}${blockedByPath(exchange, policy) ? `:${exchange.path}` : ''}`)}`;
     }
-    case 'core.non_public_address': return exchange.address === null ? undefined : `--allow-address ${exchange.address}`;
+    case 'core.non_public_address': {
+      const address = exchange.address ?? (isIP(exchange.host) === 0 ? null : exchange.host);
+      return address === null ? undefined : `--allow-address ${address}`;
+    }
+    case 'core.delegated_address': return `--allow ${oneWord(`${place}:${exchange.act === 'connect' ? 'TUNNEL' : exchange.method}`)}`;
     case 'budget_exhausted': {
       const name = budgetNames[exchange.meter ?? ''];
       return name === undefined ? undefined : `a larger --budget ${name}=...`;

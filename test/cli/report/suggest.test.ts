@@ -8,9 +8,13 @@ import { runPolicySchema } from '../../../contracts/run-policy.ts';
 const policy = runPolicySchema.parse({ allow: [{ id: 'a', host: 'site.example', ports: [80], methods: ['GET'], path_prefix: '/api' }] });
 
 function flagOf(path: string): string {
-  const payload = { act: 'request', method: 'GET', host: 'site.example', port: 80, path, default: true };
-  const action = { event: { event_id: 'e', type: 'egress.denied', at: 1, facts: { code: 'policy_denied', effect: 'deny' }, payload }, completion: null } as unknown as RunAction;
-  return flagFor(exchangesOf([action])[0]!, policy)!;
+  return suggested('policy_denied', { path, default: true })!;
+}
+
+function suggested(code: string, denied: Readonly<Record<string, unknown>>): string | undefined {
+  const payload = { act: 'request', method: 'GET', host: 'site.example', port: 80, ...denied };
+  const action = { event: { event_id: 'e', type: 'egress.denied', at: 1, facts: { code, effect: 'deny' }, payload }, completion: null } as unknown as RunAction;
+  return flagFor(exchangesOf([action])[0]!, policy);
 }
 
 for (const path of ['/x;touch${IFS}pwned', '/$(touch${IFS}pwned)', '/`touch${IFS}pwned`', "/'|touch${IFS}pwned|'", '/&touch&', '/a"b', '/*', '/a!b', '/(x)', '/<x>']) {
@@ -23,3 +27,14 @@ for (const path of ['/x;touch${IFS}pwned', '/$(touch${IFS}pwned)', '/`touch${IFS
 test('an ordinary path is suggested as it is', (t) => {
   t.is(flagOf('/secret/a-b_c.d~e%20f'), '--allow site.example:80:GET:/secret/a-b_c.d~e%20f');
 });
+
+const ofCore: readonly (readonly [what: string, code: string, denied: Readonly<Record<string, unknown>>, flag: string | undefined])[] = [
+  ['an address that a name led to', 'core.non_public_address', { address: '10.1.2.3' }, '--allow-address 10.1.2.3'],
+  ['an address that was asked for itself', 'core.non_public_address', { host: '10.1.2.3' }, '--allow-address 10.1.2.3'],
+  ['a host that an upstream proxy would resolve', 'core.delegated_address', {}, '--allow site.example:80:GET'],
+  ['a tunnel to one', 'core.delegated_address', { act: 'connect', method: 'CONNECT', port: 443 }, '--allow site.example:443:TUNNEL'],
+  ['what serves credentials', 'core.metadata_address', { host: '169.254.169.254' }, undefined],
+];
+for (const [what, code, denied, flag] of ofCore) {
+  test(`what would allow ${what} is ${flag ?? 'nothing'}`, (t) => { t.is(suggested(code, denied), flag); });
+}
