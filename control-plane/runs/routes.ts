@@ -33,7 +33,7 @@ export function runsRoutes(services: Services): Router<State> {
 
   router.post('/chat/run', async (ctx) => {
     const principal = allow(ctx, 'operator', 'agent');
-    if (principal.kind === 'agent') throw new SallyportError('not_supported', 'A run cannot start another one yet.');
+    if (principal.kind === 'agent') throw new SallyportError('not_supported', 'A run cannot start another one yet.', { next_steps: ['Ask the operator to start it.'] });
     const input = await readJson(ctx, createRunSchema);
     // Who may start programs here as us is who could do so without us.
     if (input.command !== undefined && !(principal.kind === 'operator' && principal.local)) throw new SallyportError('forbidden', 'Only the operator of this machine, by the socket of its data folder, may have a command started.');
