@@ -112,10 +112,14 @@ async function activateNext(change: Change, session_id: string): Promise<void> {
   change.signal(`run:${run.run_id}`);
 }
 
-/** Renews the lease; a run that is over is told as what it is, so that its launcher ends the jail. Throws `not_found`. */
-export async function heartbeat(services: Services, run_id: string): Promise<HeartbeatAnswer> {
+/**
+ * Renews the lease; a run that is over is told as what it is, so that its launcher ends the jail. A jailed agent is told as well, and
+ * renews nothing: the lease says that its launcher lives. Throws `not_found`.
+ */
+export async function heartbeat(services: Services, run_id: string, by: Principal['kind']): Promise<HeartbeatAnswer> {
   const database = services.database.kysely;
-  await makeChange(services, (change) => renewLease(change.trx, run_id, change.at + leaseMs));
+  const { channel } = await getRun(database, run_id);
+  if (by !== 'agent' || channel !== 'jail') await makeChange(services, (change) => renewLease(change.trx, run_id, change.at + leaseMs));
   const run = await getRun(database, run_id);
   const balances = await balancesOf(database, [run_id]);
   return { state: run.state, epoch: run.epoch, budget: withWallClock(balances.get(run_id) ?? {}, run, services.clock.now()) };

@@ -93,9 +93,9 @@ export function runsRoutes(services: Services): Router<State> {
 
   router.post('/chat/run/:run_id/heartbeat', async (ctx) => {
     const run_id = pathId(ctx, 'run_id');
-    allowRun(ctx, run_id);
+    const { kind } = allowRun(ctx, run_id);
     await readJson(ctx, nothing);
-    ctx.body = await heartbeat(services, run_id);
+    ctx.body = await heartbeat(services, run_id, kind);
   });
 
   router.get('/chat/run/:run_id/stream', async (ctx) => {

@@ -40,7 +40,8 @@ for (const { name, test, locate } of backends) {
     t.deepEqual(await stateOf(wallClock), ['Active', undefined]);
     await pass(clock, 6_000);
     t.deepEqual(await stateOf(wallClock), ['Failed', 'wall clock budget is used up']);
-    await heartbeat(services, kept.run_id);
+    await heartbeat(services, kept.run_id, 'operator');
+    await heartbeat(services, lost.run_id, 'agent');
     await pass(clock, 12_000);
     t.deepEqual(await stateOf(lost), ['Failed', 'launcher lost']);
     t.deepEqual(await stateOf(kept), ['Active', undefined]);
