@@ -13,5 +13,5 @@ export function define(command: Command, environment: Environment): void {
     if (options.json === true) printJson({ token });
     else process.stdout.write(`${token}\n`);
   });
-  example(command, 'sallyport proxy token > proxy.token');
+  example(command, '(umask 077; sallyport proxy token > proxy.token)');
 }
