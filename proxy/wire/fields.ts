@@ -28,7 +28,18 @@ export function listMembers(values: readonly string[]): readonly string[] {
     if (value === 'keep-alive' || value === 'Keep-Alive') return keepAlive;
     if (oneMember.test(value)) return [value.toLowerCase()];
   }
-  return values.join(',').toLowerCase().split(',').map((member) => member.replaceAll(/^[ \t]+|[ \t]+$/g, '')).filter((member) => member !== '');
+  return values.join(',').toLowerCase().split(',').map(trimmed).filter((member) => member !== '');
+}
+
+const isBlank = (unit: number): boolean => unit === 32 || unit === 9;
+
+/** By hand: a pattern for white space at the end begins anew at each blank in the middle, and 60 KiB of them held all runs up for 10 s. */
+function trimmed(member: string): string {
+  let from = 0;
+  let to = member.length;
+  while (from < to && isBlank(member.charCodeAt(from))) from++;
+  while (to > from && isBlank(member.charCodeAt(to - 1))) to--;
+  return member.slice(from, to);
 }
 
 /**
