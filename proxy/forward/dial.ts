@@ -78,7 +78,7 @@ export function dial<T extends Readable>(
       const onClose = (): void => {
         if (over) return;
         failed++;
-        lastError = problem ?? upstreamFailure(undefined, placeOf(attempt, where));
+        lastError = inWordsOf(attempt, problem ?? upstreamFailure(undefined, placeOf(attempt, where)));
         if (failed === attempts.length) fail(lastError);
         // An older one that fails later changes nothing: the newest has its own time.
         else if (position === next) tryNext();
@@ -90,11 +90,18 @@ export function dial<T extends Readable>(
       const by = attempts[0]?.via;
       fail(new SallyportError('upstream_timeout', by === undefined
         ? `${where} did not take the connection within ${limits.connect_ms} ms.`
-        : `The upstream proxy ${by.name} did not connect to ${where} within ${limits.connect_ms} ms.`));
+        : `The upstream proxy ${by.name} did not connect to ${where} within ${limits.connect_ms} ms.`, by === undefined ? {} : { next_steps: stepsByProxy }));
     }, limits.connect_ms);
     tryNext();
   });
   return { connected, cancel: () => end(undefined) };
+}
+
+/** The catalogue's steps speak of the other side alone. */
+const stepsByProxy: readonly string[] = ['Check the host and the port; if they are right, the operator should look at the upstream proxy.'];
+
+function inWordsOf({ via }: Attempt, problem: SallyportError): SallyportError {
+  return via === undefined || problem.code === 'overloaded' ? problem : new SallyportError(problem.code, problem.message, { cause: problem, next_steps: stepsByProxy });
 }
 
 function placeOf({ via }: Attempt, where: string): string {

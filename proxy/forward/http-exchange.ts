@@ -73,8 +73,8 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
       if (this.#over) upstream.destroy();
       else this.#use(upstream);
     }).catch((error: unknown) => {
-      const { code, message } = toSallyportError(error);
-      this.#fail(code, message);
+      const { code, message, extras } = toSallyportError(error);
+      this.#fail(code, message, extras.next_steps);
     });
   }
 
@@ -258,18 +258,18 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
     this.#end('cut', 'budget_exhausted', `The budget of ${meter} is used up.`, meter);
   }
 
-  #fail(code: ErrorCode, detail: string): void {
-    this.#end('failed', code, detail);
+  #fail(code: ErrorCode, detail: string, next_steps?: readonly string[]): void {
+    this.#end('failed', code, detail, undefined, next_steps);
   }
 
   /** Ends what can't be completed: with a refusal while the client has no byte of an answer, else by closing its connection. */
-  #end(kind: 'failed' | 'cut', code: DenialCode | 'client_gone', detail: string | undefined, meter?: SpendableMeter): void {
+  #end(kind: 'failed' | 'cut', code: DenialCode | 'client_gone', detail: string | undefined, meter?: SpendableMeter, next_steps?: readonly string[]): void {
     if (this.#over) return;
     const { transfer } = this.#exchange;
     this.#upstream?.destroy();
     this.#finish(kind, code, meter);
     if (code === 'client_gone' || transfer.answered) transfer.abort();
-    else this.#exchange.refuse(catalogueRefusal(code, detail ?? '', { egress_id: this.#permit.egress_id }));
+    else this.#exchange.refuse(catalogueRefusal(code, detail ?? '', { egress_id: this.#permit.egress_id, next_steps }));
   }
 
   #finish(kind: Outcome['kind'], code: Outcome['code'], meter?: SpendableMeter): void {

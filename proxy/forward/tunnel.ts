@@ -39,7 +39,7 @@ export class Tunnel {
     this.#dialling.connected.then((side) => this.#connected(side)).catch((error: unknown) => {
       const problem = toSallyportError(error);
       if (problem.code === 'internal') signals.fault.publish({ where: 'tunnel', error: problem });
-      this.#refuse('failed', problem.code, problem.message);
+      this.#refuse('failed', problem.code, problem.message, problem.extras.next_steps);
     });
   }
 
@@ -59,10 +59,10 @@ export class Tunnel {
     this.#refuse('cut', reason.code, reason.detail);
   };
 
-  #refuse(kind: 'failed' | 'cut', code: DenialCode, detail: string): void {
+  #refuse(kind: 'failed' | 'cut', code: DenialCode, detail: string, next_steps?: readonly string[]): void {
     if (this.#over) return;
     this.#finish(kind, code);
-    this.#exchange.refuse(catalogueRefusal(code, detail, { egress_id: this.#permit.egress_id }));
+    this.#exchange.refuse(catalogueRefusal(code, detail, { egress_id: this.#permit.egress_id, next_steps }));
   }
 
   /** Of what never opened. */

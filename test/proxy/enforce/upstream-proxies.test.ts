@@ -103,6 +103,7 @@ for (const [title, answer, status, code] of [
       t.is(given.status, status);
       t.is(given.code, code);
       t.true(given.problem.detail?.includes(`The upstream proxy 127.0.0.1:${scene.upstream.port} `), given.problem.detail);
+      t.deepEqual(given.problem.next_steps, ['Check the host and the port; if they are right, the operator should look at the upstream proxy.']);
       t.notRegex(given.head, /proxy-authenticate/i);
     }
   });
