@@ -2,6 +2,7 @@ import test from 'ava';
 import * as fc from 'fast-check';
 import { canonicalJson } from '../../../contracts/canonical-json.ts';
 import type { Reason } from '../../../contracts/decision.ts';
+import type { DecidedPayload, OutcomeFacts, OutcomePayload } from '../../../contracts/egress-record.ts';
 import { SallyportError } from '../../../contracts/errors.ts';
 import { eventSchema } from '../../../contracts/event.ts';
 import { fitsRecord } from '../../../contracts/journal.ts';
@@ -91,3 +92,23 @@ for (const [target, shown] of targets) {
     t.false(JSON.stringify(event).includes('secret'));
   });
 }
+
+test('what is written by hand has the fields of its contract and no others', (t) => {
+  const decided: DecidedPayload = {
+    act: 'request', form: 'absolute', method: 'GET', host: 'site.test', port: 80, path: '/p', query_keys: ['q"'], request_headers: [['accept', 'a']], credential: 'none',
+    assurance: 'cooperative', reasons: [reason('yes')], obligations: [], addresses: ['127.0.0.1'], input_digest: 'digest', observed: 'deny',
+  };
+  t.deepEqual(parsed(writer.decided(subject, exchange('/p?q', ['accept', 'a']), egress, judgement(), [address], 'deny').text).payload, { ...decided });
+
+  const facts: OutcomeFacts = { egress_id: 'egr_1', spent: { bytes_out: 1, bytes_in: 2 }, code: 'budget_exhausted', meter: 'bytes_in' };
+  const payload: OutcomePayload = { status: 200, address: '127.0.0.1', response_headers: [['server', 's']], first_byte_ms: 2, duration_ms: 3, detail: 'why "so"' };
+  const ended = parsed(writer.ended(subject, decidedId, {
+    kind: 'cut', status: 200, address: '127.0.0.1', response_headers: ['server', 's'], bytes_out: 1, bytes_in: 2, first_byte_ms: 1.5, duration_ms: 2.5,
+    code: 'budget_exhausted', meter: 'bytes_in', detail: 'why "so"',
+  }).text);
+  t.deepEqual(ended.facts, { ...facts });
+  t.deepEqual(ended.payload, { ...payload });
+  t.deepEqual(parsed(writer.ended(subject, decidedId, {
+    kind: 'completed', status: undefined, address: undefined, response_headers: [], bytes_out: 1, bytes_in: 2, first_byte_ms: undefined, duration_ms: 0, code: undefined,
+  }).text).payload, { ...{ status: null, address: null, response_headers: [], first_byte_ms: null, duration_ms: 0 } satisfies OutcomePayload });
+});
