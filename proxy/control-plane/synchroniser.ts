@@ -63,7 +63,8 @@ export class Synchroniser {
 
   handle(message: StreamMessage): void {
     const { runs, clock } = this.#options;
-    this.#heardAt = clock.monotonic();
+    // Of what is being told anew some is still as it was, perhaps long ago: it is not fresh before it has all been told.
+    if (message.type === 'synced' || (message.type !== 'hello' && this.#named === undefined)) this.#heardAt = clock.monotonic();
     switch (message.type) {
       case 'hello':
         this.#maxAgeMs = message.snapshot_max_age_ms;
@@ -146,7 +147,8 @@ export class Synchroniser {
 
   /** Ends what is open once the snapshot is too old; one timer that is moved on only when it fires. */
   #watch(): void {
-    const due = this.#heardAt! + this.#maxAgeMs - this.#options.clock.monotonic() + 1;
+    const now = this.#options.clock.monotonic();
+    const due = (this.#heardAt ?? now) + this.#maxAgeMs - now + 1;
     this.#expiry = this.#options.clock.setTimeout(() => {
       this.#expiry = undefined;
       const problem = this.expired();

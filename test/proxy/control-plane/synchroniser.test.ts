@@ -179,3 +179,21 @@ test('a recall goes to what the run holds; of a run that is not known there is n
   for (const run_id of ['one', 'two']) setup.synchroniser.handle({ type: 'recall', run_id, recalls: { requests: 3 } });
   t.deepEqual(setup.happened, ['live one', 'recall {"requests":3}']);
 });
+
+test('a snapshot that has expired is not fresh before it has been told anew as a whole: a run cancelled meanwhile gets no moment', (t) => {
+  const setup = setUp(t);
+  setup.synchroniser.handle(hello());
+  setup.synchroniser.handle({ type: 'run', version: 1, run: run('cancelled') });
+  setup.synchroniser.handle({ type: 'synced', version: 1 });
+  setup.clock.advance(1005);
+  setup.synchroniser.handle(hello());
+  t.is(setup.synchroniser.expired()?.code, 'snapshot_expired');
+  setup.synchroniser.handle({ type: 'run', version: 2, run: run('other') });
+  t.is(setup.synchroniser.expired()?.code, 'snapshot_expired');
+  setup.synchroniser.handle({ type: 'synced', version: 2 });
+  t.is(setup.synchroniser.expired(), undefined);
+  t.is(setup.runs.get('cancelled'), undefined);
+  const permit = setup.runs.get('other')!.begin();
+  setup.clock.advance(1005);
+  t.is(permit.reason?.code, 'snapshot_expired', 'it is watched again');
+});
