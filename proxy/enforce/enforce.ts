@@ -136,7 +136,12 @@ export async function enforce(context: EnforceContext, subject: Subject, exchang
 function unlessStopped<T>(found: Promise<T>, stop: Stop, why: () => SallyportError | undefined): Promise<T> {
   return new Promise((resolve, reject) => {
     stop.onStop = () => { reject(why() ?? new SallyportError('overloaded', stop.reason!.detail, { retry_after: 1 })); };
-    found.then(resolve, reject).finally(() => { stop.onStop = undefined; });
+    const over = <A>(settle: (answer: A) => void) => (answer: A): void => {
+      // Whoever forwards listens next.
+      stop.onStop = undefined;
+      settle(answer);
+    };
+    found.then(over(resolve), over(reject));
   });
 }
 
