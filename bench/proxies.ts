@@ -9,7 +9,7 @@ import { peers, reference } from './peers/all.ts';
 import type { Peer } from './peers/peer.ts';
 import { sallyport } from './peers/sallyport.ts';
 import { describeMachine } from './report/machine.ts';
-import { tableOf, type Outcome } from './report/table.ts';
+import { lineOf, tableOf, type Outcome } from './report/table.ts';
 import type { Stage } from './stage.ts';
 import { bulkWorks } from './works/bulk.ts';
 import { connect } from './works/connect.ts';
@@ -82,7 +82,7 @@ async function measure(bench: Bench, work: Work, able: readonly Peer[], rounds: 
       for (const contender of round % 2 === 0 ? contenders.toReversed() : contenders) {
         const who = { contender: contender.peer.name, round };
         const outcome: Outcome = await work.round(round === 0 ? { ...bench, seconds: Math.max(bench.seconds, warmUpSeconds) } : bench, contender).then((figures) => ({ ...who, figures }), (error: unknown) => ({ ...who, problem: (error as Error).message }));
-        told(`${work.name} ${round === 0 ? 'warm-up' : `${round}/${work.rounds ?? rounds}`} ${who.contender}: ${'problem' in outcome ? `void: ${outcome.problem}` : `${work.columns.flatMap((column) => ('figure' in column && column.against === undefined ? [`${outcome.figures[column.figure]?.toFixed(column.digits)} ${column.title}`] : [])).join(', ')}`}`);
+        told(`${work.name} ${round === 0 ? 'warm-up' : `${round}/${work.rounds ?? rounds}`} ${lineOf(work, outcome)}`);
         if (round > 0) outcomes.push(outcome);
         await rest(contender);
       }
@@ -118,7 +118,8 @@ try {
   const report = { machine: describeMachine(), rounds: Number(values.rounds), seconds: bench.seconds, reference, versions, missing, works: [] as object[], soak: undefined as object | undefined };
   const keep = (): void => { if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(report, null, 1)}\n`); };
 
-  console.log(`${Object.entries(report.machine).map(([name, value]) => `${name.replaceAll('_', ' ')} ${value}`).join(', ')}; ${Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(', ')}; ${report.rounds} rounds of ${report.seconds} s.`);
+  const listed = (things: object): string => Object.entries(things).map(([name, thing]) => `${name.replaceAll('_', ' ')} ${String(thing)}`).join(', ');
+  console.log(`${[listed(report.machine), listed(versions)].filter((text) => text !== '').join('; ')}; ${report.rounds} rounds of ${report.seconds} s.`);
   for (const what of missing) console.log(`Not installed: ${what}.`);
   for (const { name, note } of able) if (note !== undefined) console.log(`- ${name}: ${note}`);
   for (const work of wanted) {
@@ -136,7 +137,11 @@ try {
     keep();
   }
 } catch (error) {
-  if (ending === undefined) throw error;
+  // What was under way when a signal came fails, which is no news.
+  if (ending === undefined) {
+    console.error(error);
+    process.exitCode = 1;
+  }
 } finally {
   await end();
 }

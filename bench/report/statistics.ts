@@ -2,7 +2,11 @@ export function percentile(sorted: ArrayLike<number>, part: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? Number.NaN;
 }
 
-export const median = (numbers: readonly number[]): number => percentile(numbers.toSorted((a, b) => a - b), 0.5);
+export function median(numbers: readonly number[]): number {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const upper = percentile(sorted, 0.5);
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[sorted.length / 2 - 1] ?? Number.NaN)) / 2;
+}
 
 /** Least squares: what `values` grow by while `times` grows by one. */
 export function slope(times: readonly number[], values: readonly number[]): number {

@@ -14,6 +14,13 @@ export function tableOf(work: Work, contenders: readonly string[], outcomes: rea
   ].join('\n');
 }
 
+/** For whoever watches. */
+export function lineOf(work: Work, outcome: Outcome): string {
+  if ('problem' in outcome) return `${outcome.contender}: void: ${outcome.problem}`;
+  const figures = work.columns.flatMap((column) => ('figure' in column && column.against === undefined ? [`${column.title} ${outcome.figures[column.figure]?.toFixed(column.digits)}`] : []));
+  return `${outcome.contender}: ${figures.join(', ')}`;
+}
+
 /** By round. */
 function figuresOf(contender: string, figure: string, outcomes: readonly Outcome[]): ReadonlyMap<number, number> {
   return new Map(outcomes.flatMap((outcome) => ('figures' in outcome && outcome.contender === contender ? [[outcome.round, outcome.figures[figure] ?? Number.NaN] as const] : [])));

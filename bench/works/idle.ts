@@ -14,6 +14,8 @@ const tunnelsOfAnAgent = 1000;
 /** Tunnels opened and closed before anything is read: what a proxy takes once is no tunnel's. */
 const warmUp = 64;
 const probes = 100;
+/** Before memory is read: a runtime that collects garbage gives some back only when it has been idle for seconds. */
+const idleMs = 10_000;
 
 /** What the limits of open files allow: a tunnel is two of a proxy's, one of the load's and one of the origin's. */
 const possible = (bench: Bench, limitOfProxy: number): number => Math.min(bench.idle, Math.floor((limitOfProxy - 300) / 2), fileLimit('self') - 300, 18_000);
@@ -58,7 +60,7 @@ export const idle: Work = {
     return hold(bench, contender, tunnels, async ({ seconds }) => {
       await rest(contender);
       const [used, at] = [processorSeconds(proxy), performance.now()];
-      await new Promise((resolve) => { setTimeout(resolve, 2000); });
+      await new Promise((resolve) => { setTimeout(resolve, idleMs); });
       const idle_core = (processorSeconds(proxy) - used) / (performance.now() - at) * 1e5;
       const resident = residentKiB(proxy);
       return { tunnels, seconds, tunnel_kib: (resident - before) / tunnels, before_mib: before / 1024, with_mib: resident / 1024, files: openFiles(proxy), idle_core };

@@ -51,6 +51,8 @@ export async function soak(bench: Bench, contender: Contender, seconds: number, 
   const sample = async (): Promise<void> => {
     const unshipped = await running.lag?.() ?? Number.NaN;
     const now = performance.now();
+    // Connections that close are no figure of the load.
+    if (now - began > (seconds - 0.5) * 1000) return;
     const total = processorSeconds(running.proxy);
     const values = {
       'worker MiB': residentKiB(running.proxy) / 1024, 'worker open files': openFiles(running.proxy), 'worker core %': (total - used) / (now - usedAt) * 1e5,
@@ -62,9 +64,11 @@ export async function soak(bench: Bench, contender: Contender, seconds: number, 
     for (const [name, value] of Object.entries(values)) seen[name]!.push(value);
     told(`${at.at(-1)!.toFixed(0)} s: ${Object.entries(values).map(([name, value]) => `${name} ${value.toFixed(1)}`).join(', ')}`);
   };
-  let sampling: Promise<void> = Promise.resolve();
+  let sampling: Promise<void> | undefined;
   let failure: Error | undefined;
-  const timer = setInterval(() => { sampling = sampling.then(sample).catch((error: unknown) => { failure ??= error as Error; }); }, Math.max(1000, seconds * 1000 / samples));
+  const timer = setInterval(() => {
+    sampling ??= sample().catch((error: unknown) => { failure ??= error as Error; }).finally(() => { sampling = undefined; });
+  }, Math.max(1000, seconds * 1000 / samples));
   const job: OpenLoopJob = { target: targetOf(contender, origins, 'small', 'absolute'), path: '/item', bytes: smallBytes, rate, connections: 64, seconds, keep_alive: true };
   let result: OpenLoopResult;
   try {
