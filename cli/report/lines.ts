@@ -1,4 +1,5 @@
 import type { Meter } from '../../contracts/budget.ts';
+import { isTerminal } from '../../contracts/run.ts';
 import { bracketed } from '../allow-option.ts';
 import { escapeText, formatBytes, formatCount, formatDuration, plural, table, type Paint } from '../text.ts';
 import type { Exchange } from './egress.ts';
@@ -17,7 +18,7 @@ export function reportLines(report: RunReport, paint: Paint): readonly string[] 
   const denied = unsent.filter((exchange) => !failed.includes(exchange));
   return [
     paint('bold', headline(report)),
-    ...allowedLines(allowed, paint),
+    ...allowedLines(allowed, report, paint),
     ...deniedLines(failed, 'failed', report, paint),
     ...deniedLines(denied, 'denied', report, paint),
     ...deniedLines(allowed.filter(({ observed }) => observed !== null), 'would be', report, paint),
@@ -35,8 +36,9 @@ function headline({ run, exitCode }: RunReport): string {
   return `sallyport: ${run.run_id} ${run.state}${why}${facts === '' ? '' : ` (${facts})`}`;
 }
 
-function allowedLines(exchanges: readonly Exchange[], paint: Paint): readonly string[] {
-  if (exchanges.length === 0) return ['  allowed   nothing was sent'];
+function allowedLines(exchanges: readonly Exchange[], { run }: RunReport, paint: Paint): readonly string[] {
+  // Workers ship their records each second.
+  if (exchanges.length === 0) return [isTerminal(run.state) ? '  allowed   nothing was sent' : '  allowed   nothing so far (the last seconds may be missing)'];
   const sum = (rows: readonly Exchange[], key: 'bytes_out' | 'bytes_in'): number => rows.reduce((total, row) => total + row[key], 0);
   const groups = groupBy(exchanges, (row) => `${whatOf(row)}\0${row.code ?? ''}`);
   const rows = groups.slice(0, mostGroups).map((group) => [

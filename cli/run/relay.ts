@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import type { ConnectRun } from './connect-run.ts';
 
-/** Connections of one jail at once; more wait in the listener's queue, as they would at any busy server. */
+/** Connections of one jail at once; one more is closed. */
 const mostConnections = 512;
 
 export interface Relay {

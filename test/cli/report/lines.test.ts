@@ -67,6 +67,11 @@ test('the end of the report names state, exit code, budget and chain', (t) => {
   t.notRegex(shown, /llm_tokens|denied/);
 });
 
+test('of a run that goes on it is not said that nothing was sent', (t) => {
+  const report = reportOf([]);
+  t.regex(text({ ...report, run: { ...report.run, state: 'Active', ended_at: null } }), /allowed {3}nothing so far/);
+});
+
 const offers: readonly [what: string, action: RunAction, allow: readonly object[], flag: RegExp | undefined][] = [
   ['a host', denied('policy_denied', { host: 'other.example' }), [], /--allow other\.example:80:GET$/m],
   ['a port', denied('policy_denied', { port: 8080 }), [{ id: 'a', host: 'site.example', ports: [80], methods: ['GET'] }], /--allow site\.example:8080:GET$/m],
