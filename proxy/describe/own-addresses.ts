@@ -20,13 +20,20 @@ export function isOwnName(host: string): boolean {
 /** Where the proxy and its control plane listen. Nobody may be let through to them: an exchange would pass for the proxy's own. */
 export class OwnAddresses {
   readonly #ports = new Map<number, { any: boolean; readonly addresses: Set<string> }>();
-  readonly #others: Pick<OwnAddresses, 'has'>[] = [];
+  readonly #others: Pick<OwnAddresses, 'has' | 'changes'>[] = [];
+  #changes = 0;
 
   constructor(endpoints: readonly Endpoint[]) {
     for (const endpoint of endpoints) this.add(endpoint);
   }
 
+  /** Grows with each change of what `has` says: what was made of an earlier answer is void then. */
+  get changes(): number {
+    return this.#others.reduce((sum, { changes }) => sum + changes, this.#changes);
+  }
+
   add({ host, port }: Endpoint): void {
+    this.#changes++;
     const entry = this.#ports.get(port) ?? { any: false, addresses: new Set<string>() };
     this.#ports.set(port, entry);
     const classified = classifyAddress(host);
@@ -35,7 +42,7 @@ export class OwnAddresses {
   }
 
   /** What somebody else keeps counts as ours too. */
-  also(others: Pick<OwnAddresses, 'has'>): void {
+  also(others: Pick<OwnAddresses, 'has' | 'changes'>): void {
     this.#others.push(others);
   }
 

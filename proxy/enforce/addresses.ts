@@ -25,10 +25,10 @@ export class AddressBook {
   readonly #resolver: NameResolver;
   readonly #own: OwnAddresses;
   /** By `host:port`: what was made of the last resolution. */
-  readonly #classified = new Map<string, { readonly from: readonly string[]; readonly candidates: Candidates }>();
+  readonly #classified = new Map<string, { readonly from: readonly string[]; readonly changes: number; readonly candidates: Candidates }>();
 
   /** By the policy that names them: addresses of `host:port`. */
-  readonly #overrides = new WeakMap<RunPolicy, ReadonlyMap<string, Candidates>>();
+  readonly #overrides = new WeakMap<RunPolicy, { readonly changes: number; readonly places: ReadonlyMap<string, Candidates> }>();
 
   readonly #lookups = new WeakMap<LiveRun, Set<string>>();
   readonly #upstreams: UpstreamProxies;
@@ -113,17 +113,19 @@ export class AddressBook {
 
   /** As curl's `--resolve`: the run's own addresses for this name and port. */
   #named({ policy }: RunSnapshot, host: string, port: number): Candidates | undefined {
-    let places = this.#overrides.get(policy);
-    if (places === undefined) {
+    const { changes } = this.#own;
+    let known = this.#overrides.get(policy);
+    if (known?.changes !== changes) {
       const found = new Map<string, string[]>();
       for (const entry of policy.resolve) {
         const place = `${entry.host}:${entry.port}`;
         found.set(place, [...found.get(place) ?? [], entry.address]);
       }
-      places = new Map(Array.from(found, ([place, all]) => [place, { addresses: this.#classifyAll(Number(place.slice(place.lastIndexOf(':') + 1)), all) }]));
-      this.#overrides.set(policy, places);
+      const places = new Map(Array.from(found, ([place, all]) => [place, { addresses: this.#classifyAll(Number(place.slice(place.lastIndexOf(':') + 1)), all) }]));
+      known = { changes, places };
+      this.#overrides.set(policy, known);
     }
-    return places.get(`${host}:${port}`);
+    return known.places.get(`${host}:${port}`);
   }
 
   #known(host: string, port: number, { addresses }: Resolution): Candidates {
@@ -133,9 +135,10 @@ export class AddressBook {
   #classify(host: string, port: number, from: readonly string[]): Candidates {
     const key = `${host}:${port}`;
     const known = this.#classified.get(key);
-    if (known !== undefined && (known.from === from || same(known.from, from))) return known.candidates;
+    const { changes } = this.#own;
+    if (known?.changes === changes && (known.from === from || same(known.from, from))) return known.candidates;
     const candidates: Candidates = { addresses: this.#classifyAll(port, from) };
-    this.#classified.set(key, { from, candidates });
+    this.#classified.set(key, { from, changes, candidates });
     if (this.#classified.size > cachedMax) this.#classified.delete(this.#classified.keys().next().value!);
     return candidates;
   }

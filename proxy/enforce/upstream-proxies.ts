@@ -15,6 +15,9 @@ export interface Via {
   readonly authorization: string | undefined;
 }
 
+/** Addresses of one proxy that stay ours. */
+const foundMax = 256;
+
 /** The operator's way out for some hosts (docs/decisions/0010-upstream-proxies.md). */
 export class UpstreamProxy {
   readonly endpoint: Endpoint;
@@ -22,6 +25,8 @@ export class UpstreamProxy {
   readonly #authorization: string | undefined;
   readonly #resolver: NameResolver;
   readonly #onMoved: () => void;
+  /** Where it was ever found: a name with several addresses may give them in turns, and each is still the proxy. */
+  readonly #found = new Set<string>();
   #via: Via | undefined;
   #from: Resolution | undefined;
 
@@ -31,24 +36,30 @@ export class UpstreamProxy {
     this.#authorization = credentials === undefined ? undefined : `Basic ${Buffer.from(credentials).toString('base64')}`;
     this.#resolver = resolver;
     this.#onMoved = onMoved;
-    if (isIP(endpoint.host) !== 0) this.#via = this.#viaOf([endpoint.host]);
+    if (isIP(endpoint.host) !== 0) {
+      this.#via = this.#viaOf([endpoint.host]);
+      this.#found.add(endpoint.host);
+    }
   }
 
-  /** Where it was found last. */
-  get addresses(): readonly string[] { return this.#via?.addresses ?? []; }
+  /** Where it was found, now and before. */
+  get addresses(): readonly string[] { return [...this.#found]; }
 
   /** The same object for as long as it is found at the same place. Throws or rejects as the resolver does. */
   via(): Via | Promise<Via> {
     if (isIP(this.endpoint.host) !== 0) return this.#via!;
     const found = this.#resolver.resolve(this.endpoint.host);
-    return found instanceof Promise ? found.then((resolution) => this.#found(resolution)) : this.#found(found);
+    return found instanceof Promise ? found.then((resolution) => this.#isAt(resolution)) : this.#isAt(found);
   }
 
-  #found(resolution: Resolution): Via {
+  #isAt(resolution: Resolution): Via {
     if (this.#via !== undefined && this.#from === resolution) return this.#via;
     this.#from = resolution;
     this.#via = this.#viaOf(resolution.addresses);
-    this.#onMoved();
+    const known = this.#found.size;
+    for (const address of resolution.addresses) this.#found.add(address);
+    for (const oldest of [...this.#found].slice(0, Math.max(0, this.#found.size - foundMax))) this.#found.delete(oldest);
+    if (this.#found.size !== known || known === foundMax) this.#onMoved();
     return this.#via;
   }
 
@@ -64,6 +75,8 @@ export class UpstreamProxies {
   /** By position of their rule; undefined is direct. */
   readonly #proxies: readonly (UpstreamProxy | undefined)[];
   #own = new OwnAddresses([]);
+  /** Grows with each change of what `has` says. */
+  changes = 0;
 
   constructor(rules: readonly UpstreamProxyRule[], resolver: NameResolver) {
     this.#index = indexRules(rules);
@@ -95,6 +108,7 @@ export class UpstreamProxies {
   }
 
   #moved(): void {
+    this.changes++;
     this.#own = new OwnAddresses((this.#proxies ?? []).flatMap((proxy) => proxy?.addresses.map((host) => ({ host, port: proxy.endpoint.port })) ?? []));
   }
 }

@@ -3,6 +3,7 @@ import type { Egress } from '../../../proxy/describe/egress.ts';
 import { OwnAddresses } from '../../../proxy/describe/own-addresses.ts';
 import { AddressBook } from '../../../proxy/enforce/addresses.ts';
 import { NameResolver } from '../../../proxy/enforce/resolver.ts';
+import { UpstreamProxies } from '../../../proxy/enforce/upstream-proxies.ts';
 import type { LiveRun } from '../../../proxy/runs.ts';
 import { testClock } from '../../helpers/clock.ts';
 
@@ -42,4 +43,22 @@ test('colluding runs leave look-ups for the others, and every run may ask for on
   for (const answer of waiting) answer();
   await Promise.all(found);
   t.is(resolver.free, 256);
+});
+
+test('an upstream proxy that is given by name stays out of reach at each address it had, also for who looked that address up before', async (t) => {
+  const clock = testClock();
+  let at = '10.0.0.1';
+  const resolver = new NameResolver(clock, (host, family) => (family === 6 ? Promise.reject(Object.assign(new Error('none'), { code: 'ENODATA' }))
+    : Promise.resolve({ addresses: [host === 'proxy.test' ? at : '10.0.0.2'], ttlSeconds: 1 })));
+  const own = new OwnAddresses([]);
+  const upstreams = new UpstreamProxies([{ hosts: ['*.corp.test'], proxy: 'http://proxy.test:3128', resolve: 'here' }], resolver);
+  own.also(upstreams);
+  const book = new AddressBook(resolver, own, upstreams);
+  await upstreams.start();
+  const classOf = async (host: string, port = 3128): Promise<string> => (await book.find(runOf('run_1'), { host, port, is_ip_literal: host.startsWith('10.') } as unknown as Egress)).addresses[0]!.address_class;
+  t.deepEqual([await classOf('10.0.0.1'), await classOf('10.0.0.2'), await classOf('other.test')], ['self', 'private', 'private']);
+  at = '10.0.0.2';
+  clock.advance(2_000);
+  await classOf('x.corp.test', 80);
+  t.deepEqual([await classOf('10.0.0.1'), await classOf('10.0.0.2'), await classOf('other.test')], ['self', 'self', 'self']);
 });
