@@ -3,9 +3,14 @@ import { SallyportError, type FieldError } from '../../contracts/errors.ts';
 
 /** The value in its schema's shape, or `invalid_request` (422) that names every mistake by its path, as `policy.allow[0].ports`. */
 export function validated<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
-  const result = schema.safeParse(value);
+  const result = schema.safeParse(value, { error: missing });
   if (result.success) return result.data;
   throw invalid(result.error.issues.flatMap(fieldErrors));
+}
+
+/** Instead of "expected string, received undefined"; undefined leaves the words to the schema. */
+function missing({ code, input }: z.core.$ZodRawIssue): string | undefined {
+  return code === 'invalid_type' && input === undefined ? 'is missing' : undefined;
 }
 
 export function invalid(errors: readonly FieldError[]): SallyportError {

@@ -29,6 +29,11 @@ test('every mistake is told with its path', async (t) => {
   }
 });
 
+test('a field that is not there is told as missing, one of another type as that', async (t) => {
+  await t.throwsAsync(readJson(request('{"list":[{}]}'), schema), { message: 'list[0].n: is missing' });
+  await t.throwsAsync(readJson(request('{"list":[{"n":"x"}]}'), schema), { message: /^list\[0\]\.n: .*expected/ });
+});
+
 test('what is not JSON, too large or too deep is refused without harm', async (t) => {
   await t.throwsAsync(readJson(request('{'), schema), { code: 'malformed_json' });
   await t.throwsAsync(readJson(request(`{"text":"${'x'.repeat(jsonBodyLimit)}"}`), schema), { code: 'body_too_large' });
