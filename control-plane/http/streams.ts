@@ -56,11 +56,11 @@ export class Streams {
   /** A place for a stream or a long wait; `signal` says that it is over or that the server stops. */
   hold(ofAgent?: string): { readonly signal: AbortSignal; release(): void } {
     if (this.#stopping || this.#open.size >= maxStreams) {
-      throw new SallyportError('overloaded', 'No more streams can be opened here now.', { retry_after: 1 });
+      throw new SallyportError('overloaded', 'No more streams can be opened here now.');
     }
     const others = ofAgent === undefined ? 0 : this.#ofAgents.get(ofAgent) ?? 0;
-    if (others >= maxOfAgent) throw new SallyportError('rate_limited', `An agent may have ${maxOfAgent} streams open.`, { retry_after: 1 });
-    if (ofAgent !== undefined && this.#allOfAgents >= maxOfAgents) throw new SallyportError('overloaded', 'Agents have as many streams open here as they may.', { retry_after: 1 });
+    if (others >= maxOfAgent) throw new SallyportError('rate_limited', `An agent may have ${maxOfAgent} streams open.`);
+    if (ofAgent !== undefined && this.#allOfAgents >= maxOfAgents) throw new SallyportError('overloaded', 'Agents have as many streams open here as they may.');
     const controller = new AbortController();
     this.#open.add(controller);
     if (ofAgent !== undefined) {

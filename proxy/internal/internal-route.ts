@@ -56,9 +56,9 @@ export class InternalRoute {
         this.#leave(run_id);
       }
     } catch (error) {
-      const { code, message, retry_after, entry } = toSallyportError(error);
+      const { code, message, entry } = toSallyportError(error);
       if (signals.internal.hasSubscribers) signals.internal.publish({ status: entry.status });
-      exchange.refuse(catalogueRefusal(code, message, retry_after === undefined ? {} : { retry_after }));
+      exchange.refuse(catalogueRefusal(code, message));
     }
   };
 
@@ -84,7 +84,7 @@ export class InternalRoute {
       outgoing.on('error', (cause) => {
         timer.cancel();
         if (transfer.answered) return cut();
-        reject(new SallyportError('control_plane_unreachable', 'The control plane cannot be reached at present.', { retry_after: 1, cause }));
+        reject(new SallyportError('control_plane_unreachable', 'The control plane cannot be reached at present.', { cause }));
       });
       outgoing.on('response', (response) => {
         timer.cancel();
@@ -113,9 +113,9 @@ export class InternalRoute {
   #enter(run_id: string): void {
     const open = this.#ofRun.get(run_id) ?? 0;
     const most = Math.max(1, Math.min(this.#limits.of_run, Math.floor((this.#limits.of_worker - this.#all) / shareOfPlaces)));
-    if (open >= most) throw new SallyportError('rate_limited', `A run may have ${most} requests to sallyport.internal under way at present.`, { retry_after: 1 });
-    if (this.#all >= this.#limits.of_worker) throw new SallyportError('overloaded', 'Too many requests to sallyport.internal are under way.', { retry_after: 1 });
-    if (!this.#rate.failed(run_id)) throw new SallyportError('rate_limited', 'This run asks sallyport.internal too often.', { retry_after: 1 });
+    if (open >= most) throw new SallyportError('rate_limited', `A run may have ${most} requests to sallyport.internal under way at present.`);
+    if (this.#all >= this.#limits.of_worker) throw new SallyportError('overloaded', 'Too many requests to sallyport.internal are under way.');
+    if (!this.#rate.failed(run_id)) throw new SallyportError('rate_limited', 'This run asks sallyport.internal too often.');
     this.#ofRun.set(run_id, open + 1);
     this.#all++;
   }
