@@ -3,7 +3,7 @@ import { promisify } from 'node:util';
 import { gunzip } from 'node:zlib';
 import type { z } from 'zod';
 import { SallyportError, type FieldError } from '../../contracts/errors.ts';
-import { invalid, validated } from './validation.ts';
+import { invalid, mistakesMax, validated } from './validation.ts';
 
 /** Of JSON bodies, in bytes. A policy with hundreds of rules fits. */
 export const jsonBodyLimit = 256 * 1024;
@@ -57,7 +57,7 @@ export async function readJson<T extends z.ZodType>(ctx: WithRequest, schema: T)
   } catch (error) {
     throw new SallyportError('malformed_json', 'The body is not JSON.', { cause: error });
   }
-  const unstorable = [...unstorableStrings(value, '', 0)];
+  const unstorable = unstorableStrings(value, '', 0).take(mistakesMax).toArray();
   if (unstorable.length > 0) throw invalid(unstorable);
   return validated(schema, value);
 }

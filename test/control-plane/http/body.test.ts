@@ -40,3 +40,13 @@ test('what is not JSON, too large or too deep is refused without harm', async (t
   await t.throwsAsync(readJson(request('', { 'content-length': String(jsonBodyLimit + 1) }), schema), { code: 'body_too_large' });
   await t.throwsAsync(readJson(request(`{"list":${'['.repeat(100_000)}${']'.repeat(100_000)}}`), schema), { code: 'invalid_request' });
 });
+
+test('mistakes below a long name do not multiply it: an agent of 235 KB made an answer of 1.5 GB', async (t) => {
+  const name = 'k'.repeat(100_000);
+  const many = (one: string): string => Array(15_000).fill(one).join(',');
+  const params = z.strictObject({ params: z.record(z.string(), z.array(z.int())) });
+  for (const [body, wanted] of [[`{"${name}":[${many('"\\u0000"')}]}`, schema], [`{"params":{"${name}":[${many('"x"')}]}}`, params], [`{${Array.from({ length: 15_000 }, (_, index) => `"u${index}":1`).join(',')}}`, schema]] as const) {
+    const error = await t.throwsAsync(readJson(request(body), wanted), { code: 'invalid_request' }) as unknown as { message: string; extras: object };
+    t.true(JSON.stringify(error.extras).length + error.message.length < 20_000);
+  }
+});
