@@ -9,6 +9,7 @@ import { peers, reference } from './peers/all.ts';
 import type { Peer } from './peers/peer.ts';
 import { sallyport } from './peers/sallyport.ts';
 import { describeMachine } from './report/machine.ts';
+import { summaryOf, type Done } from './report/summary.ts';
 import { lineOf, tableOf, type Outcome } from './report/table.ts';
 import type { Stage } from './stage.ts';
 import { bulkWorks } from './works/bulk.ts';
@@ -122,12 +123,15 @@ try {
   console.log(`${[listed(report.machine), listed(versions)].filter((text) => text !== '').join('; ')}; ${report.rounds} rounds of ${report.seconds} s.`);
   for (const what of missing) console.log(`Not installed: ${what}.`);
   for (const { name, note } of able) if (note !== undefined) console.log(`- ${name}: ${note}`);
+  const done: Done[] = [];
   for (const work of wanted) {
     const { contenders, outcomes, notes } = await measure(bench, work, able, report.rounds);
     console.log(`\n${tableOf(work, contenders, outcomes, notes)}`);
     report.works.push({ work: work.name, title: work.title, notes, outcomes });
+    done.push({ work, outcomes });
     keep();
   }
+  if (done.length > 0) console.log(`\n${summaryOf(done, able.map(({ name }) => name))}`);
   if (values.soak !== undefined) {
     const contender = await startContender(bench, sallyport, join(folder, 'soak'), 1);
     const result = await soak(bench, contender, duration(values.soak), told);

@@ -26,25 +26,26 @@ function figuresOf(contender: string, figure: string, outcomes: readonly Outcome
   return new Map(outcomes.flatMap((outcome) => ('figures' in outcome && outcome.contender === contender ? [[outcome.round, outcome.figures[figure] ?? Number.NaN] as const] : [])));
 }
 
-function cell(column: Column, contender: string, outcomes: readonly Outcome[]): string {
+/** `range`: the lowest and highest of the rounds beside the median. */
+export function cell(column: Column, contender: string, outcomes: readonly Outcome[], range = true): string {
   if ('text' in column) {
     const some = outcomes.some((outcome) => 'figures' in outcome && outcome.contender === contender);
     return some ? column.text((figure) => median([...figuresOf(contender, figure, outcomes).values()])) : '-';
   }
   const { figure, digits, against } = column;
   const own = figuresOf(contender, figure, outcomes);
-  if (against === undefined) return ranged([...own.values()], digits);
+  if (against === undefined) return shown([...own.values()], digits, range);
   const others = figuresOf(against.contender, figure, outcomes);
   const compared = [...own].flatMap(([round, value]) => {
     const other = others.get(round);
     return other === undefined ? [] : [against.by === 'ratio' ? value / other : value - other];
   });
-  return ranged(compared, digits);
+  return shown(compared, digits, range);
 }
 
-function ranged(values: readonly number[], digits: number): string {
-  const shown = values.filter(Number.isFinite);
-  if (shown.every((value) => value === 0)) return '-';
+function shown(values: readonly number[], digits: number, range: boolean): string {
+  const known = values.filter(Number.isFinite);
+  if (known.every((value) => value === 0)) return '-';
   const text = (value: number): string => value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  return shown.length === 1 ? text(shown[0]!) : `${text(median(shown))} (${text(Math.min(...shown))}..${text(Math.max(...shown))})`;
+  return known.length === 1 || !range ? text(median(known)) : `${text(median(known))} (${text(Math.min(...known))}..${text(Math.max(...known))})`;
 }

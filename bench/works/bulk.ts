@@ -1,22 +1,16 @@
 import type { ExchangesJob } from '../load/exchanges.ts';
 import { reference } from '../peers/all.ts';
-import { costColumns, measured } from './measured.ts';
+import { measured, rateColumns } from './measured.ts';
 import { runLoad, targetOf } from './run-load.ts';
-import type { Column, Work } from './work.ts';
+import type { Work } from './work.ts';
 
 const bodyMiB = 32;
 const bodyBytes = bodyMiB * 1024 * 1024;
 const lanes = 4;
 
-const columns: readonly Column[] = [
-  { title: 'MiB/s', figure: 'per_second', digits: 0 },
-  { title: `x ${reference}`, figure: 'per_second', digits: 2, against: { contender: reference, by: 'ratio' } },
-  ...costColumns,
-];
-
 /** The counted thing is a MiB, so costs are microseconds for each. */
 const bulk = (name: string, direction: 'down' | 'up', through: 'absolute' | 'tunnel'): Work => ({
-  name, title: `${direction === 'down' ? 'Downloads' : 'Uploads'} of ${bodyMiB} MiB ${through === 'tunnel' ? 'through tunnels' : 'by plain HTTP'}, ${lanes} at a time (each: a MiB)`, columns,
+  name, title: `${direction === 'down' ? 'Downloads' : 'Uploads'} of ${bodyMiB} MiB ${through === 'tunnel' ? 'through tunnels' : 'by plain HTTP'}, ${lanes} at a time (each: a MiB)`, columns: rateColumns('MiB/s'), summary: [{ column: `x ${reference}`, goal: '>= 1.1' }],
   fits: (peer) => through === 'absolute' || peer.tunnels,
   round: async (bench, contender) => {
     const target = targetOf(contender, bench.origins, 'bulk', through);

@@ -1,11 +1,12 @@
 import type { ExchangesJob } from '../load/exchanges.ts';
 import { smallBytes } from '../stage.ts';
+import { reference } from '../peers/all.ts';
 import { measured, rateColumns } from './measured.ts';
 import { runLoad, targetOf } from './run-load.ts';
 import type { Work } from './work.ts';
 
 export const connect: Work = {
-  name: 'connect', title: 'CONNECT set-ups: new connection, CONNECT, one GET of 1 KiB inside, close; 64 at a time', columns: rateColumns('set-ups/s'),
+  name: 'connect', title: 'CONNECT set-ups: new connection, CONNECT, one GET of 1 KiB inside, close; 64 at a time', columns: rateColumns('set-ups/s'), summary: [{ column: `x ${reference}`, goal: '>= 1.2' }],
   fits: (peer) => peer.tunnels,
   round: async (bench, contender) => {
     const target = targetOf(contender, bench.origins, 'small', 'tunnel');

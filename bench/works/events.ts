@@ -17,6 +17,7 @@ export const events: Work = {
     { title: 'sent to arrived p99', figure: 'gap_p99', digits: 3 },
     ...costColumns,
   ],
+  summary: [{ column: 'added p99', goal: '<= 1', itself: 'added p99' }],
   fits: () => true,
   round: async (bench, contender) => {
     const target = targetOf(contender, bench.origins, 'events', 'absolute');

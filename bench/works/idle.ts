@@ -49,6 +49,7 @@ export const idle: Work = {
     { title: 'opened in s', figure: 'seconds', digits: 1 },
     { title: 'busy while idle %', figure: 'idle_core', digits: 1 },
   ],
+  summary: [{ column: 'KiB a tunnel', goal: '<= 20' }],
   fits: (peer) => peer.tunnels && peer.name !== direct.name,
   agents: (bench) => Math.ceil(bench.idle / tunnelsOfAnAgent),
   round: async (bench, contender) => {

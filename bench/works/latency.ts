@@ -19,6 +19,7 @@ export const latency: Work = {
     { title: 'generator late p99', figure: 'late_p99', digits: 2 },
     ...costColumns,
   ],
+  summary: [{ column: 'added p50', goal: '<= 0.3', itself: 'added p50' }, { column: `p99 x ${reference}`, goal: '<= 1', itself: 'p99' }],
   fits: () => true,
   round: async (bench, contender) => {
     const target = targetOf(contender, bench.origins, 'small', 'absolute');

@@ -34,6 +34,8 @@ export interface Work {
   readonly name: string;
   readonly title: string;
   readonly columns: readonly Column[];
+  /** Rows of the summary: which column, what Sallyport is to reach in it, and which column says how the reference itself does (the first one). */
+  readonly summary: readonly { readonly column: string; readonly goal?: string; readonly itself?: string }[];
   /** Rounds, where the option is not to decide; a work that is done once has no warm-up. */
   readonly rounds?: 1;
   fits(peer: Peer): boolean;
