@@ -9,7 +9,7 @@ import { PerHead } from './per-head.ts';
 
 /** Fields of this hop only; those that still apply on the next one are written anew. A switch, as it runs for each field of each head. */
 function isHopByHop(name: string): boolean {
-  if ((name.charCodeAt(0) | 32) === 112 && name.length > 6 && name.slice(0, 6).toLowerCase() === 'proxy-') return true;
+  if ((name.charCodeAt(0) | 32) === 112 && name.length >= 6 && name.slice(0, 6).toLowerCase() === 'proxy-') return true;
   switch (name.length) {
     case 2: return isNamed(name, 'te');
     case 6: return isNamed(name, 'expect');

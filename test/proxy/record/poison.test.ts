@@ -39,7 +39,7 @@ function isTaken(text: string): string {
 
 const targets: readonly (readonly [title: string, target: string])[] = [
   ['a path of 16,000 quotes', `/${'"'.repeat(16_000)}`],
-  ['a path of 8,000 quotes and a query key of as many', `/${'"'.repeat(8000)}?${'"'.repeat(8000)}`],
+  ['a path of 8,000 quotes and query keys of as many', `/${'"'.repeat(8000)}?${Array.from({ length: 32 }, (_, index) => `${'"'.repeat(240)}${index}`).join('&')}`],
   ['query keys of encoded controls', `/?${controls}`],
 ];
 

@@ -9,7 +9,7 @@ import { fuzzRuns } from '../../helpers/fuzz.ts';
 import { fileLifetime } from '../../helpers/lifetime.ts';
 import { cuts, mutated, split } from './mutations.ts';
 import { nodeServer } from './node-http.ts';
-import { fieldsThatGoOn, readRequests, sentOn, type TakenRequest } from './our-reading.ts';
+import { fieldsThatGoOn, members, readRequests, sentOn, type TakenRequest } from './our-reading.ts';
 
 const byNode = nodeServer(fileLifetime());
 
@@ -34,7 +34,7 @@ function expectedFields({ head }: TakenRequest): string[] {
   }
   if (!fields.some((field, index) => index % 2 === 0 && field.toLowerCase() === 'host')) fields.unshift('Host', 'judged.test');
   const values = (name: string): string[] => head.headers.filter((_, index) => index % 2 === 1 && head.headers[index - 1]!.toLowerCase() === name);
-  if (values('te').join(',').toLowerCase().split(',').some((coding) => coding.trim() === 'trailers')) fields.push('TE', 'trailers', 'Connection', 'TE');
+  if (members(values('te').join(',')).includes('trailers')) fields.push('TE', 'trailers', 'Connection', 'TE');
   if (head.expects_continue) fields.push('Expect', '100-continue');
   if (head.framing.kind === 'chunked') {
     if (values('trailer').length > 0) fields.push('Trailer', values('trailer').join(', '));

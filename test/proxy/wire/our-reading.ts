@@ -71,10 +71,15 @@ export function sentOn({ head, pieces, content, trailers }: TakenRequest, target
 
 const ofOneHop = new Set(['connection', 'keep-alive', 'te', 'transfer-encoding', 'upgrade', 'http2-settings', 'trailer', 'expect']);
 
+/** Of a list (RFC 9110, section 5.6.1): nothing but blanks and tabs is white space. */
+export function members(value: string): string[] {
+  return value.toLowerCase().split(',').map((member) => member.replace(/^[ \t]+|[ \t]+$/g, ''));
+}
+
 /** Fields that go on, said a second time and more simply than `serialise.ts` does it. */
 export function fieldsThatGoOn(headers: HeaderList): string[] {
   const pairs = headers.flatMap((name, index) => (index % 2 === 0 ? [[name, headers[index + 1]!] as const] : []));
-  const options = pairs.filter(([name]) => name.toLowerCase() === 'connection').flatMap(([, value]) => value.toLowerCase().split(',').map((option) => option.trim()));
+  const options = pairs.filter(([name]) => name.toLowerCase() === 'connection').flatMap(([, value]) => members(value));
   return pairs.filter(([name]) => {
     const lower = name.toLowerCase();
     return !ofOneHop.has(lower) && !lower.startsWith('proxy-') && !options.includes(lower);
