@@ -101,13 +101,21 @@ let ending: Promise<void> | undefined;
 
 /** Whatever happens, nothing is left running and nothing is left on the disk. */
 const end = (): Promise<void> => ending ??= children.endAll().finally(() => { rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 }); });
+const endWith = (code: number): void => { void end().finally(() => { process.exit(code); }); };
 for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) {
-  process.on(signal, () => { void end().finally(() => { process.exit(code); }); });
+  process.on(signal, () => { endWith(code); });
 }
+
+// Also when whoever reads the tables has gone (EPIPE).
+process.on('uncaughtException', (error: unknown) => {
+  if (ending === undefined) console.error(error);
+  endWith(1);
+});
 
 try {
   const wanted = chosen(values.work, works);
   const named = chosen(values.peers, peers);
+  const soakSeconds = values.soak === undefined ? undefined : duration(values.soak);
   const able = named.filter(({ program }) => program === undefined || programPath(program.name) !== undefined);
   const missing = named.filter((peer) => !able.includes(peer)).map(({ name, program }) => `${name} (${program!.install})`);
   if (programPath('wrk') === undefined) missing.push(`wrk, without which the works ${smallWorks.map(({ name }) => name).join(', ')} and soak are void (${wrkInstall})`);
@@ -132,9 +140,9 @@ try {
     keep();
   }
   if (done.length > 0) console.log(`\n${summaryOf(done, able.map(({ name }) => name))}`);
-  if (values.soak !== undefined) {
+  if (soakSeconds !== undefined) {
     const contender = await startContender(bench, sallyport, join(folder, 'soak'), 1);
-    const result = await soak(bench, contender, duration(values.soak), told);
+    const result = await soak(bench, contender, soakSeconds, told);
     await contender.running.stop();
     console.log(`\n${soakTable(result)}`);
     report.soak = result;
