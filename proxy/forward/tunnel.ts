@@ -97,6 +97,7 @@ function open(address: string, { host, port }: { readonly host: string; readonly
   });
   // Between the dial and the relay nobody else listens.
   socket.on('error', ignore);
+  socket.once('close', () => { buffer.end(side?.held() ?? false); });
   side = { address, socket, read: () => { /* Set once the tunnel is open. */ }, held: () => false };
   return side;
 }

@@ -1,8 +1,7 @@
 import type { Duplex } from 'node:stream';
+import { borrowBuffer, giveBackBuffer, pooledBytes } from './buffer-pool.ts';
 
-/** Up to here pieces are copied into one buffer and written at once: cheaper than a `writev` of two. */
-const joinedBytes = 65_536 + 1024;
-/** From here on a write of its own is cheaper than a copy. */
+/** From here on a write of its own is cheaper than a copy, and a copy goes into a pooled buffer. */
 const copiedBytes = 16_384;
 
 /**
@@ -59,12 +58,14 @@ export class Output {
     this.#length = 0;
     if (stream.destroyed || stream.writableEnded) return true;
     if (bytes === undefined) return stream.write(text, 'latin1');
-    if (total > joinedBytes) return writeAll(stream, [text, bytes, ...pieces ?? []]);
-    const joined = Buffer.allocUnsafe(total);
+    if (total > pooledBytes) return writeAll(stream, [text, bytes, ...pieces ?? []]);
+    const pooled = total >= copiedBytes ? borrowBuffer() : undefined;
+    const joined = pooled?.subarray(0, total) ?? Buffer.allocUnsafe(total);
     let at = text === '' ? 0 : joined.write(text, 'latin1');
     at += bytes.copy(joined, at);
     if (pieces !== undefined) for (const piece of pieces) at += typeof piece === 'string' ? joined.write(piece, at, 'latin1') : piece.copy(joined, at);
-    return stream.write(joined);
+    // Up to here pieces are copied and written at once: cheaper than a `writev` of two.
+    return pooled === undefined ? stream.write(joined) : stream.write(joined, () => { giveBackBuffer(pooled); });
   }
 }
 
