@@ -6,6 +6,7 @@ import type { DenialCode } from '../denial.ts';
 import type { Outcome, Permit } from '../enforce/permit.ts';
 import type { ResponseHead } from '../exchange.ts';
 import { nowhere } from '../roster.ts';
+import { freeRead } from '../wire/buffer-pool.ts';
 import type { Watched } from '../wire/sweep.ts';
 import type { ForwardContext } from './context.ts';
 import { upstreamFailure } from './failures.ts';
@@ -35,13 +36,16 @@ class Way implements GateUser {
   readonly #from: Duplex;
   readonly #to: Duplex;
   readonly gate: MeteredGate;
+  /** What is read is nobody else's, and never read into again. */
+  readonly #fresh: boolean;
   ended = false;
 
-  constructor(relay: Relay, from: Duplex, to: Duplex, gate: MeteredGate) {
+  constructor(relay: Relay, from: Duplex, to: Duplex, gate: MeteredGate, fresh: boolean) {
     this.#relay = relay;
     this.#from = from;
     this.#to = to;
     this.gate = gate;
+    this.#fresh = fresh;
     gate.user = this;
   }
 
@@ -50,7 +54,8 @@ class Way implements GateUser {
   }
 
   pass(bytes: Buffer): void {
-    this.#to.write(bytes);
+    if (this.#fresh) this.#to.write(bytes, () => { freeRead(bytes); });
+    else this.#to.write(bytes);
   }
 
   /** More may go, or the end. */
@@ -105,8 +110,8 @@ export class Relay implements Watched {
     this.#switched = switched;
     this.#first = switched === undefined ? Buffer.alloc(0) : undefined;
     this.#firstByteMs = switched?.first_byte_ms;
-    this.#out = new Way(this, client, origin.socket, new MeteredGate(permit.spending, 'bytes_out'));
-    this.#in = new Way(this, origin.socket, client, switched?.gate ?? new MeteredGate(permit.spending, 'bytes_in'));
+    this.#out = new Way(this, client, origin.socket, new MeteredGate(permit.spending, 'bytes_out'), true);
+    this.#in = new Way(this, origin.socket, client, switched?.gate ?? new MeteredGate(permit.spending, 'bytes_in'), false);
   }
 
   start(): void {

@@ -18,3 +18,15 @@ export function borrowBuffer(): Buffer {
 export function giveBackBuffer(buffer: Buffer): void {
   if (free.length < keptMax) free.push(buffer);
 }
+
+/** Smaller ones are not worth the call. */
+const freedBytes = 4096;
+
+/**
+ * Frees the memory of a read that Node made a fresh buffer for (it takes none of ours for sockets that came in) as soon as it was written,
+ * instead of at the next full collection. Nobody may look at `bytes` any more; a part of a read is left to the collector.
+ */
+export function freeRead(bytes: Buffer): void {
+  const { buffer } = bytes;
+  if (bytes.length >= freedBytes && bytes.length === buffer.byteLength && buffer instanceof ArrayBuffer) buffer.transfer(0);
+}

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { borrowBuffer, giveBackBuffer, pooledBytes } from './buffer-pool.ts';
+import { borrowBuffer, freeRead, giveBackBuffer, pooledBytes } from './buffer-pool.ts';
 
 /** From here on a write of its own is cheaper than a copy, and a copy goes into a pooled buffer. */
 const copiedBytes = 16_384;
@@ -42,7 +42,7 @@ export class Output {
       return this.flush();
     }
     this.flush();
-    return this.#stream.destroyed || this.#stream.writableEnded || this.#stream.write(bytes);
+    return this.#stream.destroyed || this.#stream.writableEnded || this.#stream.write(bytes, () => { freeRead(bytes); });
   }
 
   /** Writes what was gathered. False: the stream wants no more until it drains. */
