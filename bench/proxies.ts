@@ -53,7 +53,7 @@ function duration(text: string): number {
 }
 
 /** Node compiles what is busy within some 2.5 s. */
-const warmUpSeconds = 3;
+const warmUpSeconds = 8;
 
 const told = (line: string): void => { process.stderr.write(`${line}\n`); };
 
