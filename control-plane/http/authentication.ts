@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { Middleware } from 'koa';
 import { onlyProxies, principalOf } from '../access/commands.ts';
 import type { PrincipalKind } from '../access/rules.ts';
+import { parseAuthority } from '../../contracts/host.ts';
 import { classifyAddress } from '../../contracts/addresses.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import type { Services } from '../services.ts';
@@ -69,7 +70,18 @@ const passedOn = ['forwarded', 'x-forwarded-for', 'x-real-ip', 'via', 'sallyport
 
 function isNear({ socket, headers }: IncomingMessage): boolean {
   if (passedOn.some((name) => headers[name] !== undefined)) return false;
-  return localConnections.has(socket) || classifyAddress(socket.remoteAddress?.replace(/^::ffff:/, '') ?? '')?.address_class === 'loopback';
+  if (localConnections.has(socket)) return true;
+  // A browser on this machine comes from loopback too, with the name of whatever page had it look that name up anew (DNS rebinding).
+  return isLoopback(socket.remoteAddress?.replace(/^::ffff:/, '') ?? '') && isLoopbackHost(headers.host ?? '');
+}
+
+function isLoopback(address: string): boolean {
+  return classifyAddress(address)?.address_class === 'loopback';
+}
+
+function isLoopbackHost(host: string): boolean {
+  const authority = parseAuthority(host, 80);
+  return authority.ok && (authority.host === 'localhost' || isLoopback(authority.host));
 }
 
 /** Throws `forbidden` unless the caller is of one of these kinds. */

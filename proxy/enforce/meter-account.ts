@@ -135,7 +135,8 @@ export class MeterAccount {
     this.#low = granted < wanted ? 0 : Math.floor(granted / 2);
     const since = now - this.#drawnAt;
     this.#drawnAt = now;
-    if (granted > 0 && since < fastMs) this.#slice = Math.min(this.#slice * 2, largestSlice[this.#meter]);
+    // Whoever waits says that it was too little, however long the answer took: it may stand behind an ingest.
+    if (granted > 0 && (since < fastMs || this.waits)) this.#slice = Math.min(this.#slice * 2, largestSlice[this.#meter]);
     else if (since > fastMs * 8) this.#slice = Math.max(this.#slice / 2, smallestSlice[this.#meter]);
     this.recalling = answer.recalling?.includes(this.#meter) === true;
     this.give(granted);

@@ -61,6 +61,8 @@ test.serial('operators read it and who is on this machine; what somebody passed 
   t.is((await call(target, 'GET', '/metrics')).status, 200);
   t.is((await call(target, 'GET', '/metrics', { token: key, headers: { 'x-forwarded-for': '203.0.113.1' } })).status, 200);
   for (const name of ['x-forwarded-for', 'forwarded', 'via']) t.is((await call(target, 'GET', '/metrics', { headers: { [name]: 'x' } })).status, 401, name);
+  t.is((await call(target, 'GET', '/metrics', { headers: { host: `rebound.test:${port}` } })).status, 401, 'a page whose name was made to lead here');
+  t.is((await call(target, 'GET', '/metrics', { headers: { host: `localhost:${port}` } })).status, 200);
   t.is((await call(target, 'GET', '/metrics', { token: agent_token })).status, 403);
   t.is((await call(target, 'GET', '/metrics', { token: proxyToken })).status, 403);
   t.is((await plane.call('GET', '/metrics', { token: proxyToken, headers: { 'sallyport-run': `${run_id};epoch=1` } })).status, 403);

@@ -80,6 +80,23 @@ test('the first draw asks for all meters, since the first exchange needs them', 
   t.true(spending.take('bytes_in', 10) > 0);
 });
 
+test('slices grow also where each answer takes long, as long as somebody waits for it', async (t) => {
+  const setup = setUp();
+  const { spending, draws, clock } = setup;
+  for (let round = 0; round < 6; round++) {
+    const slow = Promise.withResolvers<void>();
+    setup.hold = slow.promise;
+    // All that is held, and one more, which waits.
+    const all: unknown[] = [];
+    const before = draws.length;
+    while (draws.length === before || all.at(-1) === undefined) all.push(spending.reserveRequest());
+    clock.advance(1000);
+    slow.resolve();
+    await Promise.all(all);
+  }
+  t.true((draws.at(-1)!.wanted.requests ?? 0) >= 512, JSON.stringify(draws.map(({ wanted }) => wanted.requests)));
+});
+
 test('under load requests need no call: more is drawn ahead, in growing slices', async (t) => {
   const { spending, draws } = setUp();
   await spending.reserveRequest();
