@@ -1,6 +1,6 @@
-import { createSocket } from 'node:dgram';
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import test, { type ExecutionContext } from 'ava';
 import { systemClock } from '../../../contracts/clock.ts';
 import { SallyportError } from '../../../contracts/errors.ts';
@@ -28,12 +28,10 @@ async function askedOf(t: ExecutionContext, respond: Respond): Promise<Asked> {
     const bytes = encodeReply(question, reply.code ?? responseCodes.noError, reply.records ?? [], reply.truncated);
     send(reply.change?.(bytes) ?? bytes);
   };
-  const datagrams = createSocket('udp4');
-  datagrams.bind(0, '127.0.0.1');
-  await once(datagrams, 'listening');
-  const { port } = datagrams.address();
+  const { streams, datagrams, port } = await bothOnOnePort();
+  t.teardown(() => { datagrams.close(); streams.close(); });
   datagrams.on('message', (message, from) => say(message, 'udp', (bytes) => datagrams.send(bytes, from.port, from.address)));
-  const streams = createServer((socket) => {
+  streams.on('connection', (socket: Socket) => {
     socket.on('error', () => socket.destroy());
     socket.on('data', (bytes: Buffer) => say(bytes.subarray(2), 'tcp', (reply) => {
       const length = Buffer.alloc(2);
@@ -42,12 +40,27 @@ async function askedOf(t: ExecutionContext, respond: Respond): Promise<Asked> {
     }));
     t.teardown(() => socket.destroy());
   });
-  streams.listen(port, '127.0.0.1');
-  await once(streams, 'listening');
-  t.is((streams.address() as AddressInfo).port, port);
-  t.teardown(() => { datagrams.close(); streams.close(); });
   const ask = askServers([`127.0.0.1:${port}`]);
   return { questions, ask, resolver: new NameResolver(systemClock, ask, noHosts) };
+}
+
+/** A free port for streams may be somebody's for datagrams, so another one is tried then. */
+async function bothOnOnePort(): Promise<{ readonly streams: Server; readonly datagrams: DatagramSocket; readonly port: number }> {
+  for (let tries = 0; ; tries++) {
+    const streams = createServer().listen(0, '127.0.0.1');
+    await once(streams, 'listening');
+    const { port } = streams.address() as AddressInfo;
+    const datagrams = createSocket('udp4');
+    datagrams.bind(port, '127.0.0.1');
+    try {
+      await once(datagrams, 'listening');
+      return { streams, datagrams, port };
+    } catch (error) {
+      datagrams.close();
+      streams.close();
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || tries === 20) throw error;
+    }
+  }
 }
 
 const typeOf = (address: string): 'A' | 'AAAA' => address.includes(':') ? 'AAAA' : 'A';
