@@ -16,7 +16,7 @@ interface Asked { readonly resolver: NameResolver; readonly ask: Ask; readonly q
 
 const noHosts = { lookup: () => Promise.resolve(undefined) } as unknown as HostsFile;
 
-/** Our resolver with a real stub behind it, and a name server on loopback that says what it is told to. */
+/** Our resolver as it asks for real, and a name server on loopback that says what it is told to. */
 async function askedOf(t: ExecutionContext, respond: Respond): Promise<Asked> {
   const questions: Asked['questions'] = [];
   const say = (message: Buffer, transport: 'udp' | 'tcp', send: (bytes: Buffer) => void): void => {
@@ -111,7 +111,7 @@ for (const [title, respond, message] of failing) {
   });
 }
 
-test('a name that changes, appears or goes is seen as soon as our own cache lets go: the stub below keeps nothing', async (t) => {
+test('a name that changes, appears or goes is seen as soon as our own cache lets go: nothing below it keeps anything', async (t) => {
   let reply: (question: Question) => Reply = (question) => ({ records: records(question, ['20.0.0.1'], question.name, 0) });
   const asked = await askedOf(t, (question) => reply(question));
   let now = 0;
