@@ -20,7 +20,7 @@ const listener = await createListener({ kind: 'tcp' }, { listen: { host: '127.0.
   const slash = target.indexOf('/', 7);
   const authority = tunnel ? target : target.slice(7, slash);
   await forward(makePermit({
-    egress_id: 'egr_bench', run_id: 'run_bench', kind: tunnel ? 'tunnel' : 'http', host: 'origin.test', port: Number(authority.split(':')[1] ?? 80), authority, method,
+    scheme: 'http', egress_id: 'egr_bench', run_id: 'run_bench', kind: tunnel ? 'tunnel' : 'http', host: 'origin.test', port: Number(authority.split(':')[1] ?? 80), authority, method,
     target: tunnel ? target : target.slice(slash), raw: true, upgrade: undefined, addresses: [{ address: '127.0.0.1', family: 4, address_class: 'loopback' }], pool_key: authority,
     spending: unlimited, stop, stillValid: () => true, anotherTry: () => Promise.resolve(true),
   }), exchange);

@@ -13,7 +13,7 @@ export type Framing =
 export interface RequestHead {
   readonly method: string;
   readonly target: string;
-  readonly version: '1.0' | '1.1';
+  readonly version: '1.0' | '1.1' | '2';
   readonly headers: HeaderList;
   readonly framing: Framing;
   readonly expects_continue: boolean;
@@ -31,7 +31,7 @@ export type ResponseFraming = Framing | { readonly kind: 'until_close' };
 export interface ResponseHead {
   readonly status: number;
   readonly reason: string;
-  readonly version: '1.0' | '1.1';
+  readonly version: '1.0' | '1.1' | '2';
   readonly headers: HeaderList;
   readonly framing: ResponseFraming;
   /** The origin lets the connection be used again. */
@@ -87,7 +87,15 @@ export type Source =
 export type Form =
   | { readonly kind: 'absolute' }
   | { readonly kind: 'connect' }
-  | { readonly kind: 'inside'; readonly authority: string; readonly caller: unknown };
+  | { readonly kind: 'inside'; readonly authority: string; readonly caller: unknown; readonly tls: InsideTls | undefined };
+
+/** TLS that is ended here, between the client and the requests inside. */
+export interface InsideTls {
+  /** The canonical name that the ClientHello asked for. */
+  readonly sni: string | undefined;
+  /** As OpenSSL calls it: `TLSv1.3`. */
+  readonly version: string;
+}
 
 /** What an exchange is answered with when we don't forward it. */
 export interface Refusal {

@@ -145,7 +145,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     serveInternal: internal.serve,
     acceptInside: (exchange, egress, caller, refused) => {
       acceptInside(exchange.openTunnel(), {
-        source: exchange.source, form: { kind: 'inside', authority: egress.authority, caller }, limits: acceptLimits, sweep, onRefused,
+        source: exchange.source, form: { kind: 'inside', authority: egress.authority, caller, tls: undefined }, limits: acceptLimits, sweep, onRefused,
         onConnection: (connection, stream) => {
           inside.add(connection);
           stream.once('close', () => inside.delete(connection));

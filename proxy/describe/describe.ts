@@ -2,7 +2,7 @@ import { SallyportError } from '../../contracts/errors.ts';
 import { formatAuthority, parseAuthority, type Authority } from '../../contracts/host.ts';
 import { judgeTarget } from '../../contracts/path.ts';
 import { policyInputLimits } from '../../contracts/policy-input.ts';
-import type { Exchange, RequestHead } from '../exchange.ts';
+import type { Exchange, InsideTls, RequestHead } from '../exchange.ts';
 import { Remembered } from '../remembered.ts';
 import { credentialOf } from './credential-signal.ts';
 import type { Egress } from './egress.ts';
@@ -10,6 +10,7 @@ import { isOwnName } from './own-addresses.ts';
 import { upgradeOf } from './upgrade.ts';
 
 const httpPort = 80;
+const httpsPort = 443;
 /** Clients of web sockets name them by their own scheme, which differs in nothing else. */
 const absoluteForm = /^(?:http|ws):\/\/([^/?#]*)([/?][^#]*)?$/i;
 
@@ -21,7 +22,7 @@ export function describe({ head, form }: Exchange): Egress {
   switch (form.kind) {
     case 'connect': return tunnel(head);
     case 'absolute': return absolute(head);
-    case 'inside': return request('inside', head, authorityOf(form.authority, undefined), head.target);
+    case 'inside': return request('inside', head, authorityOf(form.authority, undefined), head.target, undefined, form.tls);
   }
 }
 
@@ -29,7 +30,7 @@ function tunnel(head: RequestHead): Egress {
   const authority = authorityOf(head.target, undefined);
   const { host, port, is_ip_literal } = authority;
   return {
-    act: 'connect', form: 'connect', method: 'CONNECT', host, port, is_ip_literal, scheme: undefined,
+    act: 'connect', form: 'connect', method: 'CONNECT', host, port, is_ip_literal, scheme: undefined, tls: undefined,
     authority: formatAuthority(host, port), path: undefined, target: undefined, query_keys: [], headers: head.headers,
     credential: 'none', host_mismatch: mismatch(head, authority, head.target, port), own_name: isOwnName(host), body_bytes: undefined, upgrade: undefined,
   };
@@ -43,7 +44,8 @@ function absolute(head: RequestHead): Egress {
   return request('absolute', head, authorityOf(authority, httpPort), target, authority);
 }
 
-function request(form: 'absolute' | 'inside', head: RequestHead, authority: Authority, target: string, raw?: string): Egress {
+function request(form: 'absolute' | 'inside', head: RequestHead, authority: Authority, target: string, raw?: string, tls?: InsideTls): Egress {
+  const defaultPort = tls === undefined ? httpPort : httpsPort;
   const judged = judgeTarget(target);
   if (!judged.ok) {
     throw new SallyportError(judged.code, `The target cannot be used: ${judged.reason}.`, judged.canonical === undefined ? {} : { next_steps: [`Send ${printable(judged.canonical)} instead.`] });
@@ -53,10 +55,10 @@ function request(form: 'absolute' | 'inside', head: RequestHead, authority: Auth
   }
   const { host, port, is_ip_literal } = authority;
   return {
-    act: 'request', form, method: head.method, host, port, is_ip_literal, scheme: 'http',
-    authority: formatAuthority(host, port, httpPort), path: judged.path, target, query_keys: judged.query_keys, headers: head.headers,
+    act: 'request', form, method: head.method, host, port, is_ip_literal, scheme: tls === undefined ? 'http' : 'https', tls,
+    authority: formatAuthority(host, port, defaultPort), path: judged.path, target, query_keys: judged.query_keys, headers: head.headers,
     credential: credentialOf(head.headers, judged.query_keys),
-    host_mismatch: mismatch(head, authority, raw, httpPort), own_name: isOwnName(host),
+    host_mismatch: mismatch(head, authority, raw, defaultPort), own_name: isOwnName(host),
     body_bytes: head.framing.kind === 'length' ? head.framing.bytes : head.framing.kind === 'none' ? 0 : undefined,
     upgrade: upgradeOf(head),
   };

@@ -1,3 +1,5 @@
+import type { InsideTls } from '../exchange.ts';
+
 /** One attempted outbound exchange, canonical: what is described here is judged, and what is judged is sent. */
 export interface Egress {
   readonly act: 'connect' | 'request';
@@ -8,7 +10,9 @@ export interface Egress {
   readonly port: number;
   readonly is_ip_literal: boolean;
   /** Undefined for a tunnel: nobody knows what is inside. */
-  readonly scheme: 'http' | undefined;
+  readonly scheme: 'http' | 'https' | undefined;
+  /** Set where TLS is ended here. */
+  readonly tls: InsideTls | undefined;
   /** Value of `Host` as it is sent. */
   readonly authority: string;
   /** Canonical path without query, and the whole target in origin form; undefined for a tunnel. */

@@ -102,6 +102,7 @@ export async function enforce(context: EnforceContext, subject: Subject, exchang
     egress_id: subject.egress_id,
     run_id: run.run_id,
     kind: egress.act === 'connect' ? 'tunnel' : 'http',
+    scheme: egress.scheme ?? 'http',
     host: egress.host,
     port: egress.port,
     authority: egress.authority,
@@ -145,7 +146,7 @@ function unlessStopped<T>(found: Promise<T>, stop: Stop, why: () => SallyportErr
   });
 }
 
-function poolKey(runId: string, { host, port }: Egress, addresses: readonly PermittedAddress[]): string {
-  return `${runId} ${host}:${port} ${addresses[0]?.address_class}`;
+function poolKey(runId: string, { scheme, host, port }: Egress, addresses: readonly PermittedAddress[]): string {
+  return `${runId} ${scheme} ${host}:${port} ${addresses[0]?.address_class}`;
 }
 

@@ -32,10 +32,12 @@ export interface Permit {
   readonly egress_id: string;
   readonly run_id: string;
   readonly kind: 'http' | 'tunnel';
-  /** Canonical host (no brackets) and port; TLS to the origin is never ours yet. */
+  /** `https`: TLS to the origin is ours, verified for `host`; a tunnel's bytes are not looked at. */
+  readonly scheme: 'http' | 'https';
+  /** Canonical host (no brackets) and port. */
   readonly host: string;
   readonly port: number;
-  /** Value of the `Host` field to send: canonical, port only when it is not 80. */
+  /** Value of the `Host` field to send: canonical, port only when it is not the scheme's own. */
   readonly authority: string;
   readonly method: string;
   /** Origin-form target, the very bytes that were judged, query included. */
@@ -45,7 +47,7 @@ export interface Permit {
   /** Tunnels: bytes that are not TLS may pass, and the origin may speak first. */
   readonly raw: boolean;
   readonly addresses: readonly PermittedAddress[];
-  /** No connection is shared between runs, origins or address classes. */
+  /** No connection is shared between runs, schemes, origins or address classes. */
   readonly pool_key: string;
   readonly spending: Spending;
   /** Fires when run, snapshot, deadline or policy no longer allow this exchange. */
@@ -77,6 +79,9 @@ export interface Outcome {
   /** For failed and cut: `upstream_*`, `client_gone`, `budget_exhausted`, `run_ended`, ... */
   readonly code: DenialCode | 'client_gone' | undefined;
   readonly meter?: SpendableMeter;
+  /** What was spoken with the origin: its HTTP version, and TLS where it is ours. */
+  readonly http_version?: '1.1' | '2';
+  readonly tls?: { readonly version: string; readonly resumed: boolean };
   /** A sentence for what no answer could tell the agent. */
   readonly detail?: string;
 }

@@ -165,7 +165,7 @@ export function permitFor(exchange: Exchange, fields: Partial<PermitFields> = {}
   const path = exchange.form.kind === 'absolute' ? target.slice(target.indexOf('/', 7)) : target;
   return makePermit({
     egress_id: 'egr_test', run_id: 'run_test', kind: exchange.form.kind === 'connect' ? 'tunnel' : 'http',
-    host: 'origin.test', port, authority: `origin.test:${port}`, method, target: path, raw: true, upgrade: undefined,
+    scheme: 'http', host: 'origin.test', port, authority: `origin.test:${port}`, method, target: path, raw: true, upgrade: undefined,
     addresses: [{ address: '127.0.0.1', family: 4, address_class: 'loopback' }],
     pool_key: `run_test ${authority}`, spending: new TestBudget(), stop: new Stop(),
     stillValid: () => true, anotherTry: () => Promise.resolve(true), ...fields,

@@ -21,7 +21,7 @@ async function inside(t: ExecutionContext, first: string = ''): Promise<Inside> 
     accept: { first_bytes_ms: 1000 },
     handler: (exchange, forward) => {
       acceptInside(exchange.openTunnel(), {
-        source: exchange.source, form: { kind: 'inside', authority: exchange.head.target, caller: 'the caller' }, limits: proxy.limits, sweep: proxy.sweep,
+        source: exchange.source, form: { kind: 'inside', authority: exchange.head.target, caller: 'the caller', tls: undefined }, limits: proxy.limits, sweep: proxy.sweep,
         onTls: (stream) => { told.push('tls'); stream.destroy(); },
         onOther: (stream, what) => { told.push(what); stream.destroy(); },
       }, async (within) => {

@@ -19,8 +19,8 @@ function exchange({ target, host, method = 'GET', form = { kind: 'absolute' }, h
 }
 
 const connect: Form = { kind: 'connect' };
-const inside: Form = { kind: 'inside', authority: 'site.test:80', caller: undefined };
-const insideOther: Form = { kind: 'inside', authority: 'site.test:8080', caller: undefined };
+const inside: Form = { kind: 'inside', authority: 'site.test:80', caller: undefined, tls: undefined };
+const insideOther: Form = { kind: 'inside', authority: 'site.test:8080', caller: undefined, tls: undefined };
 
 const read: readonly (readonly [Given, Partial<Egress>])[] = [
   [{ target: 'http://site.test/a/b?x=1&y', host: 'site.test' }, { act: 'request', form: 'absolute', host: 'site.test', port: 80, path: '/a/b', target: '/a/b?x=1&y', query_keys: ['x', 'y'], authority: 'site.test', host_mismatch: false, credential: 'none' }],

@@ -5,7 +5,7 @@ import { admit } from '../../../proxy/enforce/admission.ts';
 import type { LiveRun } from '../../../proxy/runs.ts';
 
 const egress: Egress = {
-  act: 'request', form: 'absolute', method: 'GET', host: 'site.test', port: 80, is_ip_literal: false, scheme: 'http', authority: 'site.test', path: '/', target: '/',
+  act: 'request', form: 'absolute', method: 'GET', host: 'site.test', port: 80, is_ip_literal: false, scheme: 'http', tls: undefined, authority: 'site.test', path: '/', target: '/',
   query_keys: [], headers: [], credential: 'none', host_mismatch: false, own_name: false, body_bytes: 0, upgrade: undefined,
 };
 const run = { snapshot: { policy: { mode: 'enforce' } } } as unknown as LiveRun;

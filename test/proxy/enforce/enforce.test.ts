@@ -46,7 +46,7 @@ interface Outcome {
 }
 
 const base: Egress = {
-  act: 'request', form: 'absolute', method: 'GET', host: 'site.test', port: 80, is_ip_literal: false, scheme: 'http', authority: 'site.test', path: '/', target: '/',
+  act: 'request', form: 'absolute', method: 'GET', host: 'site.test', port: 80, is_ip_literal: false, scheme: 'http', tls: undefined, authority: 'site.test', path: '/', target: '/',
   query_keys: [], headers: [], credential: 'none', host_mismatch: false, own_name: false, body_bytes: 0, upgrade: undefined,
 };
 const connect: Partial<Egress> = { act: 'connect', form: 'connect', method: 'CONNECT', scheme: undefined, path: undefined, target: undefined };

@@ -99,7 +99,7 @@ test('what is inside a tunnel belongs to who opened it, as long as that run goes
   const { context, runs } = setUp();
   const identity = identify(exchange(tcp, basic('run_one', tokens.one)), context);
   if (identity.kind !== 'caller') return t.fail();
-  const inside = exchange(tcp, undefined, { kind: 'inside', authority: 'site.test:80', caller: identity.caller });
+  const inside = exchange(tcp, undefined, { kind: 'inside', authority: 'site.test:80', caller: identity.caller, tls: undefined });
   t.is(outcome(context, inside), 'run_one');
   runs.apply(snapshot('one', { epoch: 4 }));
   t.is(outcome(context, inside), 'stale_epoch of run_one');

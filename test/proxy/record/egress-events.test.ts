@@ -27,7 +27,7 @@ function exchange(target: string, headers: readonly string[]): Exchange {
 }
 
 const egress: Egress = {
-  act: 'request', form: 'absolute', method: 'GET', host: 'site.test', port: 80, is_ip_literal: false, scheme: 'http', authority: 'site.test', path: '/p', target: '/p?q',
+  act: 'request', form: 'absolute', method: 'GET', host: 'site.test', port: 80, is_ip_literal: false, scheme: 'http', tls: undefined, authority: 'site.test', path: '/p', target: '/p?q',
   query_keys: ['q"'], headers: [], credential: 'none', host_mismatch: false, own_name: false, body_bytes: 0, upgrade: undefined,
 };
 const address = { address: '127.0.0.1', family: 4, address_class: 'loopback' } as const;

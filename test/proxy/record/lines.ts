@@ -6,7 +6,7 @@ import type { EventWriter, Subject } from '../../../proxy/record/egress-events.t
 export function decidedLine(writer: EventWriter, subject: Subject, path: string = '/'): string {
   const exchange = { head: { method: 'GET', target: path, headers: ['Host', 'site.test'] }, form: { kind: 'absolute' } } as unknown as Exchange;
   const egress: Egress = {
-    act: 'request', form: 'absolute', method: 'GET', host: 'site.test', port: 80, is_ip_literal: false, scheme: 'http', authority: 'site.test', path, target: path,
+    act: 'request', form: 'absolute', method: 'GET', host: 'site.test', port: 80, is_ip_literal: false, scheme: 'http', tls: undefined, authority: 'site.test', path, target: path,
     query_keys: [], headers: [], credential: 'none', host_mismatch: false, own_name: false, body_bytes: 0, upgrade: undefined,
   };
   const decision = { v: 1, effect: 'allow', default: false, reasons: [], approval: null, obligations: [] } as const;
