@@ -6,16 +6,22 @@ import type { Parsed } from './budget-option.ts';
 const defaultPorts: readonly number[] = [80, 443];
 const defaultMethods: readonly string[] = ['GET', 'HEAD'];
 
-/** The port that nobody can look into while there is no TLS interception. */
-const opaquePort = 443;
+/** What comes through there is TLS: nothing inside can be judged but where it is looked into. */
+const tlsPort = 443;
 
 export type AllowRule = Omit<AllowEntry, 'id'>;
+
+export interface AllowOption {
+  readonly rule: AllowRule;
+  /** The part that only a look into TLS can judge, as `the methods "GET"`; undefined where port 443 was not asked for by its number. */
+  readonly inside: string | undefined;
+}
 
 /**
  * `HOST[:PORTS][:METHODS][:PATH]`. Each part may be left out; they are told apart by how they begin (a digit, a capital or `*`,
  * a slash), so `example.org:GET` and `example.org:8080:/api` are clear. The path takes the rest, colons included.
  */
-export function parseAllow(text: string): Parsed<AllowRule> {
+export function parseAllow(text: string): Parsed<AllowOption> {
   const cut = splitHost(text);
   if ('mistake' in cut) return cut;
   const { hostText, rest } = cut.value;
@@ -31,12 +37,15 @@ export function parseAllow(text: string): Parsed<AllowRule> {
 
   const tunnel = methods.value[0] === 'TUNNEL';
   if (tunnel && path !== undefined) return { mistake: `a tunnel has no path, since nobody looks into it: leave "${path}" out` };
-  if (!tunnel && portsText !== undefined && ports.value.includes(opaquePort)) {
-    const what = path !== undefined ? `the path "${path}"` : methodsText !== undefined ? `the methods "${methodsText}"` : 'methods';
-    return { mistake: `${what} cannot be judged on port 443, which is TLS and not looked into: write ${bracketed(host.value)}:443:TUNNEL to let its bytes through unseen` };
-  }
   const prefix = path === undefined ? { value: null } : parsePath(path);
-  return 'mistake' in prefix ? prefix : { value: { host: host.value, ports: ports.value, methods: methods.value, path_prefix: prefix.value } };
+  if ('mistake' in prefix) return prefix;
+  const asked = path !== undefined ? `the path "${path}"` : methodsText !== undefined ? `the methods "${methodsText}"` : 'methods';
+  return {
+    value: {
+      rule: { host: host.value, ports: ports.value, methods: methods.value, path_prefix: prefix.value },
+      inside: !tunnel && portsText !== undefined && ports.value.includes(tlsPort) ? asked : undefined,
+    },
+  };
 }
 
 function splitHost(text: string): Parsed<{ readonly hostText: string; readonly rest: string }> {

@@ -1,9 +1,10 @@
 import type { Amounts } from '../contracts/budget.ts';
 import type { JsonValue } from '../contracts/json.ts';
-import type { RunPolicy } from '../contracts/run-policy.ts';
+import type { Channel } from '../contracts/run.ts';
+import { interceptsByDefault, type RunPolicy } from '../contracts/run-policy.ts';
 import { runPolicyLimits } from '../contracts/run-policy-limits.ts';
 import { parseRange, parseResolve } from './address-options.ts';
-import { parseAllow } from './allow-option.ts';
+import { bracketed, parseAllow, type AllowRule } from './allow-option.ts';
 import { parseBudget, type Parsed } from './budget-option.ts';
 
 /** POLICY OPTIONS of `run` and `runs create`, as they were typed. */
@@ -23,8 +24,9 @@ export type PolicyOptions =
   /** One sentence for each mistake. `not_supported` when all that is wrong is that something isn't there yet. */
   | { readonly ok: false; readonly code: 'usage' | 'not_supported'; readonly sentences: readonly string[] };
 
-/** Reads all of them and reports every mistake, not just the first. */
-export function readPolicyOptions(flags: PolicyFlags): PolicyOptions {
+/** Reads all of them and reports every mistake, not just the first. What is not said is as the run's channel has it. */
+export function readPolicyOptions(flags: PolicyFlags, channel: Channel): PolicyOptions {
+  const intercept = flags.intercept ?? interceptsByDefault(channel);
   const wrong: string[] = [];
   const missing: string[] = [];
   const each = <T>(flag: string, texts: readonly string[] | undefined, most: number, parse: (text: string) => Parsed<T>): T[] => {
@@ -37,7 +39,7 @@ export function readPolicyOptions(flags: PolicyFlags): PolicyOptions {
     });
   };
 
-  const allow = each('--allow', flags.allow, runPolicyLimits.allow, parseAllow).map((rule, index) => ({ id: `allow-${index}`, ...rule }));
+  const allow = each('--allow', flags.allow, runPolicyLimits.allow, (text) => allowedIf(intercept, text)).map((rule, index) => ({ id: `allow-${index}`, ...rule }));
   const ranges = each('--allow-address', flags.allowAddress, runPolicyLimits.allow_addresses, parseRange);
   const resolve = each('--resolve', flags.resolve, runPolicyLimits.resolve, parseResolve);
   const packs = each('--pack', flags.pack, runPolicyLimits.packs, parsePack);
@@ -51,14 +53,22 @@ export function readPolicyOptions(flags: PolicyFlags): PolicyOptions {
   for (const { text, mistake } of mistakes) wrong.push(`--budget ${text}: ${mistake}.`);
 
   for (const name of budget.unenforced) missing.push(`--budget ${name}: nothing enforces this meter yet, so a limit on it would hold nobody.`);
-  if (flags.intercept === true) missing.push('--intercept: TLS interception is not supported yet; allow a host by HOST:443:TUNNEL to let its bytes through unseen.');
   if (wrong.length > 0) return { ok: false, code: 'usage', sentences: [...wrong, ...missing] };
   if (missing.length > 0) return { ok: false, code: 'not_supported', sentences: missing };
   return {
     ok: true,
-    policy: { packs: [...new Set(packs)], allow, allow_addresses: [...new Set(ranges)], resolve, params, mode: flags.observe === true ? 'observe' : 'enforce', intercept: false },
+    policy: { packs: [...new Set(packs)], allow, allow_addresses: [...new Set(ranges)], resolve, params, mode: flags.observe === true ? 'observe' : 'enforce', intercept },
     budget: budget.amounts,
   };
+}
+
+/** A rule that could never allow anything is a mistake: somebody takes it for a way that is open. */
+function allowedIf(intercept: boolean, text: string): Parsed<AllowRule> {
+  const parsed = parseAllow(text);
+  if ('mistake' in parsed) return parsed;
+  const { rule, inside } = parsed.value;
+  if (intercept || inside === undefined) return { value: rule };
+  return { mistake: `${inside} cannot be judged on port 443, which is TLS, unless it is looked into: give --intercept, or write ${bracketed(rule.host)}:443:TUNNEL to let its bytes through unseen` };
 }
 
 const packName = /^[a-z][a-z0-9_]{0,39}$/;

@@ -22,6 +22,8 @@ export interface AgentKey {
 export interface WantedAgent extends AgentKey {
   readonly short_id: string;
   readonly command: AgentCommand;
+  /** As in the run's policy: the jail is to trust our authority. */
+  readonly intercept: boolean;
 }
 
 /**

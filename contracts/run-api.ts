@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { agentCommandSchema } from './agents.ts';
 import { amountsSchema, type Balances } from './budget.ts';
 import { channels, runStateSchema, type Channel, type RunState } from './run.ts';
-import { runPolicySchema, type RunPolicy } from './run-policy.ts';
+import { wantedRunPolicySchema, type RunPolicy } from './run-policy.ts';
 import type { Event } from './event.ts';
 
 /** Body of `POST /chat/run`. Without `session_id` the run gets a session of its own. */
@@ -16,7 +16,8 @@ export const createRunSchema = z.strictObject({
   deadline_ms: z.int().min(1000).max(30 * 24 * 3600 * 1000).optional(),
   /** `sallyport run` has no wall-clock limit unless one is given; API runs have the default one. */
   unlimited_wall_clock: z.boolean().optional(),
-  policy: runPolicySchema.optional(),
+  /** `intercept` is on for channel `jail` and off for the others unless it is said; the answer carries what it is. */
+  policy: wantedRunPolicySchema.optional(),
   queue: z.boolean().optional(),
   /** A jail host starts it once the run is Active; only for the local operator, and only on channel `jail`. */
   command: agentCommandSchema.optional(),
@@ -24,7 +25,7 @@ export const createRunSchema = z.strictObject({
 }).refine(({ command, channel }) => command === undefined || channel === 'jail', { path: ['command'], message: 'needs channel jail' });
 export type CreateRun = z.infer<typeof createRunSchema>;
 /** As callers write it. */
-export type CreateRunInput = Omit<z.input<typeof createRunSchema>, 'policy'> & { readonly policy?: RunPolicy };
+export type CreateRunInput = Omit<z.input<typeof createRunSchema>, 'policy'> & { readonly policy?: Omit<RunPolicy, 'intercept'> & Partial<Pick<RunPolicy, 'intercept'>> };
 
 /** Answer of `GET /chat/run/:run_id`. Times are milliseconds since 1970. */
 export interface RunView {

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { canonicalHost } from './host.ts';
 import { parseCidr } from './addresses.ts';
 import { jsonObjectSchema, type JsonValue } from './json.ts';
+import type { Channel } from './run.ts';
 import { runPolicyLimits } from './run-policy-limits.ts';
 
 /** One `--allow`: what the run itself may reach. Pack `run` gives it effect (policies/packs/run/README.md). */
@@ -34,6 +35,7 @@ export interface RunPolicy {
   /** Parameters by pack. */
   readonly params: Readonly<Record<string, Readonly<Record<string, JsonValue>>>>;
   readonly mode: 'enforce' | 'observe';
+  /** TLS is ended at the proxy, so that what is inside is judged; the agent has to trust our authority. */
   readonly intercept: boolean;
 }
 
@@ -94,3 +96,11 @@ export const runPolicySchema = z.strictObject({
   mode: z.enum(['enforce', 'observe']).default('enforce'),
   intercept: z.boolean().default(false),
 });
+
+/** As it is asked for: what leaves `intercept` out gets what is usual for the run's channel. */
+export const wantedRunPolicySchema = runPolicySchema.extend({ intercept: z.boolean().optional() });
+
+/** A jail trusts our authority; what runs elsewhere has to be told to. */
+export function interceptsByDefault(channel: Channel): boolean {
+  return channel === 'jail';
+}

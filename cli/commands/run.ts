@@ -37,7 +37,7 @@ export function define(command: Command, environment: Environment): void {
 }
 
 async function run(argv: readonly string[], options: Options, environment: Environment): Promise<void> {
-  const { policy, budget } = policyOf(options);
+  const { policy, budget } = policyOf(options, 'jail');
   const agentEnvironment = readAgentEnvironment(options.env ?? [], environment);
   if (environment.remote !== undefined && options.data === undefined) {
     throw new SallyportError('not_supported', 'A jail needs an up on this machine, and SALLYPORT_URL names another one.', { next_steps: ['Unset SALLYPORT_URL, or give --data.'] });

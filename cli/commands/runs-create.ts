@@ -44,7 +44,7 @@ async function createWithCommand(argv: readonly string[], options: Options, envi
   if (environment.remote !== undefined && options.data === undefined) {
     throw new SallyportError('not_supported', 'A jail needs an up on this machine, and SALLYPORT_URL names another one.', { next_steps: ['Unset SALLYPORT_URL, or give --data.'] });
   }
-  const { policy, budget } = policyOf(options);
+  const { policy, budget } = policyOf(options, 'jail');
   const dataFolder = dataFolderOf(options, environment);
   const run = await handOver(dataFolder, environment, {
     goal: options.goal ?? argv.join(' ').slice(0, 500).toWellFormed(), agent: argv[0]!.slice(0, 200).toWellFormed(), channel: 'jail', policy,
@@ -62,7 +62,7 @@ function session({ session: session_id, queue }: Options): { readonly session_id
 
 async function create(options: Options, environment: Environment): Promise<void> {
   if (options.work !== undefined || options.giveWork === true) throw new UsageError(['--work and --give-work need a command after --.']);
-  const { policy, budget } = policyOf(options);
+  const { policy, budget } = policyOf(options, 'credentials');
   const api = apiOf(options, environment);
   const proxy = await proxyAddress(options, environment);
   const run = await api.call<CreatedRun>('POST', '/chat/run', {

@@ -94,8 +94,8 @@ export class AgentHost {
     if (message.type === 'stop') this.#agents.get(formatPresent([message]))?.end(undefined);
     if (message.type !== 'agent' || this.#agents.has(formatPresent([message])) || this.#over.signal.aborted) return;
     if (this.#agents.size >= mostPresent) return;
-    const { run_id, epoch, short_id, command } = message;
-    this.#take({ run_id, epoch, short_id, command });
+    const { run_id, epoch, short_id, command, intercept } = message;
+    this.#take({ run_id, epoch, short_id, command, intercept });
   }
 
   #take(wanted: WantedAgent): void {

@@ -81,6 +81,6 @@ async function takeFor(services: Services, host_id: string, { run_id, epoch, com
   const { connected, acknowledged } = await countProxies(services, run.version);
   if (connected === 0 || acknowledged < connected) return undefined;
   const taken = await makeChange(services, (change) => claim(change.trx, run_id, host_id));
-  return taken ? { run_id, epoch, short_id: run.short_id, command } : undefined;
+  return taken ? { run_id, epoch, short_id: run.short_id, command, intercept: run.policy.intercept } : undefined;
 }
 

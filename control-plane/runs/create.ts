@@ -3,7 +3,6 @@ import type { JsonObject } from '../../contracts/json.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import { newId } from '../../contracts/ids.ts';
 import { leaseMs, type CreateRun } from '../../contracts/run-api.ts';
-import { runPolicySchema } from '../../contracts/run-policy.ts';
 import { newAgentToken, tokenSha256, type Principal } from '../access/rules.ts';
 import { addAgent } from '../agents/commands.ts';
 import { openBudget } from '../budgets/commands.ts';
@@ -12,7 +11,7 @@ import { nextVersion } from '../proxies/versions.ts';
 import type { Services } from '../services.ts';
 import { createSession, holdSession } from '../sessions/commands.ts';
 import { mistake, openAnswer, sealAnswer, type IdempotencyKey } from './idempotency.ts';
-import { absoluteDeadline, actorOf, deadlineAt, limitsOf, type Run } from './rules.ts';
+import { absoluteDeadline, actorOf, deadlineAt, limitsOf, policyOf, type Run } from './rules.ts';
 import { claimIdempotencyKey, insertRun, selectIdempotencyKey, setIdempotentAnswer } from './store.ts';
 
 /** What is known only to who created the run. */
@@ -58,7 +57,7 @@ async function createInChange(services: Services, change: Change, request: Creat
   const agent_token = newAgentToken(epoch, services.random);
   const limits = limitsOf(input);
   const deadline = absoluteDeadline(input, change.at);
-  const policy = input.policy ?? runPolicySchema.parse({});
+  const policy = policyOf(input);
   const active: Run = {
     run_id: newId('run', change.at),
     session_id,

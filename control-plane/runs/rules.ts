@@ -2,7 +2,7 @@ import { defaultDeadlineMs, defaultLimits, type Amounts, type Balances } from '.
 import type { Actor } from '../../contracts/event.ts';
 import { isTerminal, legalTransitions, type Channel, type RunState, type TransitionActor } from '../../contracts/run.ts';
 import type { CreateRun, RunView } from '../../contracts/run-api.ts';
-import type { RunPolicy } from '../../contracts/run-policy.ts';
+import { interceptsByDefault, runPolicySchema, type RunPolicy } from '../../contracts/run-policy.ts';
 import type { Principal } from '../access/rules.ts';
 
 /** A run as it is stored, with `undefined` for what is not known (yet). */
@@ -36,6 +36,11 @@ export function limitsOf(input: Pick<CreateRun, 'budget' | 'unlimited_wall_clock
   const { wall_clock_ms, ...others } = defaultLimits;
   const wallClock = input.unlimited_wall_clock === true ? {} : { wall_clock_ms: wall_clock_ms! };
   return { ...others, ...wallClock, ...input.budget };
+}
+
+/** With everything decided that was left open. */
+export function policyOf({ policy, channel }: Pick<CreateRun, 'policy' | 'channel'>): RunPolicy {
+  return { ...(policy ?? runPolicySchema.parse({})), intercept: policy?.intercept ?? interceptsByDefault(channel) };
 }
 
 export function absoluteDeadline(input: Pick<CreateRun, 'deadline_ms'>, createdAt: number): number {

@@ -15,6 +15,9 @@ const accepted: Readonly<Record<string, AllowRule>> = {
   'example.org:8080:/a:b': { host: 'example.org', ports: [8080], methods: ['GET', 'HEAD'], path_prefix: '/a:b' },
   'example.org:80:POST:/v1/': { host: 'example.org', ports: [80], methods: ['POST'], path_prefix: '/v1/' },
   'example.org:443:TUNNEL': { host: 'example.org', ports: [443], methods: ['TUNNEL'], path_prefix: null },
+  'example.org:443': { host: 'example.org', ports: [443], methods: ['GET', 'HEAD'], path_prefix: null },
+  'example.org:80,443:POST': { host: 'example.org', ports: [80, 443], methods: ['POST'], path_prefix: null },
+  'example.org:443:GET:/api': { host: 'example.org', ports: [443], methods: ['GET'], path_prefix: '/api' },
   'example.org:TUNNEL': { host: 'example.org', ports: [80, 443], methods: ['TUNNEL'], path_prefix: null },
   '*.example.org:80:*': { host: '*.example.org', ports: [80], methods: ['*'], path_prefix: null },
   '[2001:DB8::1]:80:GET': { host: '2001:db8::1', ports: [80], methods: ['GET'], path_prefix: null },
@@ -27,11 +30,6 @@ const accepted: Readonly<Record<string, AllowRule>> = {
 
 const refused: Readonly<Record<string, RegExp>> = {
   '': /is not a host: it is empty/,
-  'example.org:443': /methods cannot be judged on port 443.*example\.org:443:TUNNEL/,
-  'example.org:443:GET': /"GET" cannot be judged on port 443.*example\.org:443:TUNNEL/,
-  'example.org:80,443:GET': /"GET" cannot be judged on port 443.*:443:TUNNEL/,
-  'example.org:443:/api': /path "\/api" cannot be judged on port 443.*:443:TUNNEL/,
-  '[2001:db8::1]:443:*': /\[2001:db8::1\]:443:TUNNEL/,
   'example.org:TUNNEL:/api': /a tunnel has no path/,
   'example.org:0': /"0" is not a port/,
   'example.org:65536': /"65536" is not a port/,
@@ -65,7 +63,10 @@ const refused: Readonly<Record<string, RegExp>> = {
 };
 
 for (const [text, rule] of Object.entries(accepted)) {
-  test(`--allow ${text} is understood`, (t) => t.deepEqual(parseAllow(text), { value: rule }));
+  test(`--allow ${text} is understood`, (t) => {
+    const parsed = parseAllow(text);
+    t.deepEqual('mistake' in parsed ? parsed.mistake : parsed.value.rule, rule);
+  });
 }
 for (const [text, reason] of Object.entries(refused)) {
   test(`--allow "${text}" is refused with the part that is wrong`, (t) => {
@@ -75,8 +76,20 @@ for (const [text, reason] of Object.entries(refused)) {
   });
 }
 
+const insides: Readonly<Record<string, string | undefined>> = {
+  'example.org:443': 'methods', 'example.org:443:GET': 'the methods "GET"', 'example.org:80,443:GET': 'the methods "GET"', 'example.org:443:GET:/api': 'the path "/api"', '[2001:db8::1]:443:*': 'the methods "*"',
+  // Who names no port has not asked for methods on 443.
+  'example.org': undefined, 'example.org:GET': undefined, 'example.org:/api': undefined, 'example.org:443:TUNNEL': undefined, 'example.org:80:GET': undefined, 'example.org:8443:GET': undefined,
+};
+for (const [text, inside] of Object.entries(insides)) {
+  test(`--allow ${text} ${inside === undefined ? 'can be held to without a look into TLS' : `asks for ${inside} inside TLS`}`, (t) => {
+    const parsed = parseAllow(text);
+    t.is('mistake' in parsed ? parsed.mistake : parsed.value.inside, inside);
+  });
+}
+
 const host = fc.oneof(fc.domain(), fc.ipV4(), fc.ipV6().map((address) => `[${address}]`), fc.domain().map((name) => `*.${name}`));
-const ports = fc.uniqueArray(fc.integer({ min: 1, max: 65_535 }).filter((port) => port !== 443), { minLength: 1, maxLength: 16 });
+const ports = fc.uniqueArray(fc.integer({ min: 1, max: 65_535 }), { minLength: 1, maxLength: 16 });
 const methods = fc.uniqueArray(fc.constantFrom('GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'PATCH'), { minLength: 1 });
 const path = fc.array(fc.stringMatching(/^[a-z0-9:_-]{1,8}$/), { maxLength: 4 }).map((segments) => `/${segments.join('/')}`);
 
@@ -84,7 +97,7 @@ test('what is written out in full is read back as it is', (t) => {
   fc.assert(fc.property(host, ports, methods, fc.option(path), (name, numbers, words, prefix) => {
     const parsed = parseAllow(`${name}:${numbers.join(',')}:${words.join(',')}${prefix === null ? '' : `:${prefix}`}`);
     if ('mistake' in parsed) return t.fail(parsed.mistake);
-    const rule = parsed.value;
+    const { rule } = parsed.value;
     t.deepEqual([rule.ports, rule.methods, rule.path_prefix], [numbers, words, prefix]);
     const again = parseAllow(`${bracketed(rule.host)}:${rule.ports.join(',')}:${rule.methods.join(',')}${prefix === null ? '' : `:${prefix}`}`);
     t.deepEqual(again, parsed);
@@ -99,7 +112,7 @@ test('any text is either refused with a reason or gives a rule that the control 
     const parsed = parseAllow(value);
     if ('mistake' in parsed) return t.true(parsed.mistake.length > 0);
     good++;
-    const result = runPolicySchema.safeParse({ allow: [{ id: 'a', ...parsed.value }] });
+    const result = runPolicySchema.safeParse({ allow: [{ id: 'a', ...parsed.value.rule }] });
     t.true(result.success, `${JSON.stringify(value)}: ${result.error?.message}`);
   }), { numRuns: 3000 });
   t.true(good > 0);

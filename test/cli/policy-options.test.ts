@@ -3,6 +3,7 @@ import * as fc from 'fast-check';
 import { parseRange, parseResolve } from '../../cli/address-options.ts';
 import { parseAmount, parseBudget } from '../../cli/budget-option.ts';
 import { readPolicyOptions, type PolicyFlags } from '../../cli/policy-options.ts';
+import type { Channel } from '../../contracts/run.ts';
 import { runPolicySchema } from '../../contracts/run-policy.ts';
 
 const amounts: readonly [text: string, unit: Parameters<typeof parseAmount>[1], value: number | RegExp][] = [
@@ -58,7 +59,7 @@ test('--resolve takes a name, a port and an address', (t) => {
 });
 
 test('all mistakes are reported together, each with its flag', (t) => {
-  const options = readPolicyOptions({ allow: ['example.org:443:GET', 'ok.example:80', 'a b'], budget: ['requests=x'], resolve: ['nothing'], param: ['no'], pack: ['Not'], allowAddress: ['10.0.0.1/8'] });
+  const options = readPolicyOptions({ allow: ['example.org:443:GET', 'ok.example:80', 'a b'], budget: ['requests=x'], resolve: ['nothing'], param: ['no'], pack: ['Not'], allowAddress: ['10.0.0.1/8'] }, 'credentials');
   t.false(options.ok);
   if (options.ok) return;
   t.is(options.code, 'usage');
@@ -68,10 +69,10 @@ test('all mistakes are reported together, each with its flag', (t) => {
   }
 });
 
-const unsupported: readonly PolicyFlags[] = [{ intercept: true }, { budget: ['cost_usd=0.50'] }, { budget: ['llm_tokens=10'] }, { budget: ['steps=1'] }];
+const unsupported: readonly PolicyFlags[] = [{ budget: ['cost_usd=0.50'] }, { budget: ['llm_tokens=10'] }, { budget: ['steps=1'] }];
 for (const flags of unsupported) {
   test(`${JSON.stringify(flags)} is not supported yet, and said to be`, (t) => {
-    const options = readPolicyOptions(flags);
+    const options = readPolicyOptions(flags, 'jail');
     t.false(options.ok);
     if (!options.ok) t.is(options.code, 'not_supported');
   });
@@ -80,13 +81,29 @@ for (const flags of unsupported) {
 test('good options are a policy that the control plane takes unchanged', (t) => {
   const options = readPolicyOptions({
     allow: ['example.org:80:GET', '*.example.net'], allowAddress: ['10.1.0.0/16'], resolve: ['example.org:80:10.1.2.3'],
-    pack: ['github', 'github'], param: ['github.org=acme', 'github.depth=3', 'github.names=["a"]'], budget: ['requests=5'], intercept: false,
-  });
+    pack: ['github', 'github'], param: ['github.org=acme', 'github.depth=3', 'github.names=["a"]'], budget: ['requests=5'],
+  }, 'credentials');
   if (!options.ok) return t.fail(options.sentences.join('\n'));
   t.deepEqual(runPolicySchema.parse(options.policy), options.policy as typeof runPolicySchema._output);
   t.deepEqual(options.policy.params, { github: { org: 'acme', depth: 3, names: ['a'] } });
   t.deepEqual(options.policy.packs, ['github']);
   t.deepEqual(options.budget, { requests: 5 });
-  const observing = readPolicyOptions({ observe: true });
+  const observing = readPolicyOptions({ observe: true }, 'jail');
   t.is(observing.ok && observing.policy.mode, 'observe');
 });
+
+const looks: readonly [channel: Channel, intercept: boolean | undefined, looks: boolean][] = [
+  ['jail', undefined, true], ['jail', true, true], ['jail', false, false], ['credentials', undefined, false], ['credentials', true, true], ['credentials', false, false],
+];
+for (const [channel, intercept, expected] of looks) {
+  test(`channel ${channel} with intercept ${intercept ?? 'left out'}: TLS is ${expected ? '' : 'not '}looked into, and methods on 443 are ${expected ? 'taken' : 'a mistake'}`, (t) => {
+    const flags: PolicyFlags = intercept === undefined ? {} : { intercept };
+    const plain = readPolicyOptions({ ...flags, allow: ['example.org', 'example.org:443:TUNNEL'] }, channel);
+    t.is(plain.ok && plain.policy.intercept, expected);
+    for (const text of ['example.org:443', 'example.org:443:GET', 'example.org:80,443:POST', 'example.org:443:GET:/path']) {
+      const options = readPolicyOptions({ ...flags, allow: [text] }, channel);
+      t.is(options.ok, expected, text);
+      if (!options.ok) t.regex(options.sentences.join(), /cannot be judged on port 443.*--intercept.*example\.org:443:TUNNEL/);
+    }
+  });
+}

@@ -84,8 +84,8 @@ for (const { title, allow, curl, code, status, offers } of attempts) {
   });
 }
 
-test.serial('Refused: CONNECT to port 443 without TUNNEL, and the report names the flag', async (t) => {
-  const { stderr, report } = await installation.run(['--allow', host], ['curl', '-sS', '-m', '20', `https://${host}/`]);
+test.serial('Refused: CONNECT to port 443 without TUNNEL in a run that does not look into TLS, and the report names the flags', async (t) => {
+  const { stderr, report } = await installation.run(['--no-intercept', '--allow', host], ['curl', '-sS', '-m', '20', `https://${host}/`]);
   t.deepEqual(report.egress.map(({ act, effect, code }) => [act, effect, code]), [['connect', 'deny', 'needs_interception']]);
   t.true(stderr.includes(`--allow ${host}:443:TUNNEL`));
 });

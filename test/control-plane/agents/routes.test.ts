@@ -43,7 +43,7 @@ for (const { name, test, locate } of backends) {
     const first = await create(plane);
     const second = await create(plane, { session_id: first.session_id, queue: true });
     t.deepEqual(await host.wait('the first agent', told('agent', first)), {
-      type: 'agent', run_id: first.run_id, epoch: 1, short_id: first.short_id, command: { ...command, give_work: false },
+      type: 'agent', run_id: first.run_id, epoch: 1, short_id: first.short_id, command: { ...command, give_work: false }, intercept: true,
     });
     await report(plane, { type: 'started', run_id: first.run_id });
     await report(plane, { type: 'exited', run_id: first.run_id, epoch: 2, exit_code: 1 });

@@ -1,14 +1,30 @@
 import test from 'ava';
 import { defaultLimits } from '../../../contracts/budget.ts';
+import { createRunSchema, type CreateRunInput } from '../../../contracts/run-api.ts';
 import type { RunState } from '../../../contracts/run.ts';
 import type { Principal } from '../../../control-plane/access/rules.ts';
-import { absoluteDeadline, deadlineAt, legalFor, limitsOf, overdueReason, transitionActors, viewOf, wallClockUsed, type Run } from '../../../control-plane/runs/rules.ts';
+import { absoluteDeadline, deadlineAt, legalFor, limitsOf, overdueReason, policyOf, transitionActors, viewOf, wallClockUsed, type Run } from '../../../control-plane/runs/rules.ts';
 
 const run: Run = {
   run_id: 'run_1', session_id: 'ses_1', short_id: 'abc', goal: 'g', agent: 'agent', channel: 'jail', state: 'Active', reason: undefined, epoch: 1, token_sha256: 'ff',
   created_at: 1000, started_at: 1000, ended_at: undefined, deadline_at: 6000, absolute_deadline_at: 9000, lease_expires_at: 4000, exit_code: undefined,
   policy: { packs: [], allow: [], allow_addresses: [], resolve: [], params: {}, mode: 'enforce', intercept: false }, labels: {}, limits: { wall_clock_ms: 5000 }, version: 1,
 };
+
+const policies: readonly [what: string, input: Omit<CreateRunInput, 'goal' | 'policy'> & { readonly policy?: object }, intercept: boolean][] = [
+  ['a jail without a policy', { channel: 'jail' }, true],
+  ['a jail whose policy does not say', { channel: 'jail', policy: {} }, true],
+  ['a jail that is not to', { channel: 'jail', policy: { intercept: false } }, false],
+  ['credentials without a policy', { channel: 'credentials' }, false],
+  ['no channel, and a policy that does not say', { policy: {} }, false],
+  ['credentials that are to', { channel: 'credentials', policy: { intercept: true } }, true],
+];
+for (const [what, input, intercept] of policies) {
+  test(`TLS is ${intercept ? '' : 'not '}looked into: ${what}`, (t) => {
+    const policy = policyOf(createRunSchema.parse({ goal: 'g', ...input }));
+    t.deepEqual(policy, { ...run.policy, intercept });
+  });
+}
 
 test('limits that are not named are the defaults; only wall clock can be unlimited, when it is said', (t) => {
   t.deepEqual(limitsOf({}), defaultLimits);
