@@ -37,14 +37,24 @@ export interface AnswerShape {
   readonly head: boolean;
 }
 
+export function refusalBody(refusal: Refusal, json: boolean): Buffer {
+  return Buffer.from(json ? document(refusal) : plainText(refusal));
+}
+
+/** `length` is the body's. */
+export function refusalFields({ status, retry_after }: Refusal, length: number, json: boolean): HeaderList {
+  const fields = ['Content-Type', json ? 'application/problem+json' : 'text/plain; charset=utf-8', 'Content-Length', String(length), 'Cache-Control', 'no-store'];
+  if (status === 407) fields.push('Proxy-Authenticate', 'Basic realm="sallyport"');
+  if (retry_after !== undefined) fields.push('Retry-After', String(Math.ceil(retry_after)));
+  return fields;
+}
+
 /** The whole answer. Nothing in it comes from the request unescaped: `detail` and messages go through JSON or into plain text. */
 export function serialiseRefusal(refusal: Refusal, shape: AnswerShape): Buffer {
-  const body = Buffer.from(shape.json ? document(refusal) : plainText(refusal));
-  let head = `HTTP/1.1 ${refusal.status} ${reasonPhrases[refusal.status] ?? 'Refused'}\r\n`
-    + `Content-Type: ${shape.json ? 'application/problem+json' : 'text/plain; charset=utf-8'}\r\n`
-    + `Content-Length: ${body.length}\r\nCache-Control: no-store\r\n`;
-  if (refusal.status === 407) head += 'Proxy-Authenticate: Basic realm="sallyport"\r\n';
-  if (refusal.retry_after !== undefined) head += `Retry-After: ${Math.ceil(refusal.retry_after)}\r\n`;
+  const body = refusalBody(refusal, shape.json);
+  let head = `HTTP/1.1 ${refusal.status} ${reasonPhrases[refusal.status] ?? 'Refused'}\r\n`;
+  const fields = refusalFields(refusal, body.length, shape.json);
+  for (let index = 0; index < fields.length; index += 2) head += `${fields[index]}: ${fields[index + 1]}\r\n`;
   if (shape.close) head += 'Connection: close\r\n';
   head += '\r\n';
   return shape.head ? Buffer.from(head, 'latin1') : Buffer.concat([Buffer.from(head, 'latin1'), body]);

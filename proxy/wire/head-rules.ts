@@ -59,7 +59,7 @@ interface Special {
  * One pass over the fields; a string is what is wrong. `harmless` may be nominated all the same: origins at large caches send
  * `Connection: Transfer-Encoding`, which says nothing new of a field that is never passed on.
  */
-function special(headers: HeaderList, harmless: string | undefined): Special | string {
+export function specialFields(headers: HeaderList, harmless: string | undefined): Special | string {
   if (headers.length > maximumFields * 2) return `the head has more than ${maximumFields} fields`;
   let hosts = 0;
   let lengths: string[] | undefined;
@@ -103,6 +103,11 @@ function framingOf(head: ParsedHead, { lengths, encodings }: Special): Framing |
     if (encodings.length > 1 || encodings[0]!.toLowerCase() !== 'chunked') return 'Transfer-Encoding is something other than chunked, once';
     return { kind: 'chunked' };
   }
+  return statedLength(lengths);
+}
+
+/** Framing by the values of Content-Length alone, or what is wrong with them. */
+export function statedLength(lengths: readonly string[]): Exclude<Framing, { kind: 'chunked' }> | string {
   if (lengths.length === 0) return { kind: 'none' };
   const length = lengths[0]!;
   const bytes = Number(length);
@@ -142,7 +147,7 @@ export function judgeRequest(parsed: ParsedRequest | string): GoodRequest | BadH
   if (isDirty(text)) return bad('The head has control characters, lone CR or LF, or a folded line.');
   if (!/^[\x21\x22\x24-\x7e]+$/.test(target)) return bad('The target has a fragment or characters that must be encoded.');
 
-  const fields = special(headers, undefined);
+  const fields = specialFields(headers, undefined);
   if (typeof fields === 'string') return bad(`${capital(fields)}.`);
   if (fields.hosts > 1 || (fields.hosts === 0 && version === '1.1')) return bad('The request needs the field Host exactly once.');
   const framing = framingOf(parsed, fields);
@@ -185,7 +190,7 @@ export function judgeResponse(parsed: ParsedResponse | string, method: string): 
     return bad('The status line of the answer is not that of HTTP/1.1.');
   }
   if (isDirty(text)) return bad('The head of the answer has control characters, lone CR or LF, or a folded line.');
-  const fields = special(headers, 'transfer-encoding');
+  const fields = specialFields(headers, 'transfer-encoding');
   if (typeof fields === 'string') return bad(`In the answer, ${fields}.`);
   const framing = framingOf(parsed, fields);
   if (typeof framing === 'string') return bad(`In the answer, ${framing}.`);

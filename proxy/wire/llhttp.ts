@@ -126,6 +126,11 @@ const methods: Readonly<Record<number, string>> = {
   28: 'PATCH', 29: 'PURGE', 30: 'MKCALENDAR', 31: 'LINK', 32: 'UNLINK', 46: 'QUERY',
 };
 
+const methodNames: ReadonlySet<string> = new Set(Object.values(methods));
+
+/** Whether it is a method of HTTP as `ParsedRequest.method` names them. */
+export const isMethod = (name: string): boolean => methodNames.has(name);
+
 /** A head as llhttp reads it. `text` is the whole head in latin1, of which all else is part. */
 export interface ParsedHead {
   readonly text: string;

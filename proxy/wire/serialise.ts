@@ -44,6 +44,17 @@ function endToEnd(headers: HeaderList, rewrite: ((name: string, value: string) =
   return text;
 }
 
+/** The same for HTTP/2, which has names in lower case (RFC 9113, section 8.2). */
+export function endToEndFields(headers: HeaderList): string[] {
+  const options = nominated(headers);
+  const fields: string[] = [];
+  for (let index = 0; index < headers.length; index += 2) {
+    const name = headers[index]!.toLowerCase();
+    if (!isHopByHop(name) && !options.includes(name)) fields.push(name, headers[index + 1]!);
+  }
+  return fields;
+}
+
 /** True when the sender of these fields takes trailers (`TE: trailers`). */
 export function takesTrailers(headers: HeaderList): boolean {
   const values = fieldValues(headers, 'te');
