@@ -61,6 +61,7 @@ const context: PipelineContext = {
   dialRules: new DialRules({ decide, revision: () => policy.revision, isOfPlace: () => policy.dialIsOfPlace }, clock),
   serveInternal: () => { throw new Error('nothing internal here'); },
   acceptInside: () => { throw new Error('no CONNECT here'); },
+  refuseInside: () => { throw new Error('no CONNECT here'); },
   forward: (permit) => {
     permit.spending.take('bytes_out', 120);
     if (!permit.stillValid()) throw new Error('not valid');

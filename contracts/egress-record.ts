@@ -10,6 +10,11 @@ export interface EgressDescription {
   readonly act: 'connect' | 'request';
   readonly form: 'absolute' | 'connect' | 'inside';
   readonly method: string;
+  /** Null for a tunnel, and where the target could not be read. */
+  readonly scheme: 'http' | 'https' | null;
+  /** What the client spoke, and the TLS that ended with us: the name it asked for (SNI), null where it named none. */
+  readonly http_version: '1.0' | '1.1' | '2';
+  readonly tls: { readonly version: string; readonly sni: string | null } | null;
   /** Canonical; where it could not be made so, the target as it came is in `target`. */
   readonly host: string | null;
   readonly port: number | null;
@@ -67,6 +72,9 @@ export interface OutcomePayload {
   readonly status: number | null;
   readonly address: string | null;
   readonly response_headers: RecordedHeaders;
+  /** What the origin spoke, and TLS with it where that is ours; null where nothing was spoken, or nobody looked. */
+  readonly http_version: '1.1' | '2' | null;
+  readonly tls: { readonly version: string; readonly resumed: boolean } | null;
   /** Whole milliseconds from the permit to the first byte of the answer, and to the end. */
   readonly first_byte_ms: number | null;
   readonly duration_ms: number;

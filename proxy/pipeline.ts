@@ -9,7 +9,7 @@ import { describe } from './describe/describe.ts';
 import type { Egress } from './describe/egress.ts';
 import { enforce, type EnforceContext, type Granted } from './enforce/enforce.ts';
 import type { Outcome, Permit } from './enforce/permit.ts';
-import type { Exchange } from './exchange.ts';
+import type { Exchange, Refusal } from './exchange.ts';
 import type { FailedAttempts } from './identify/attempts.ts';
 import { attributionOf, identify, type Caller, type IdentifyContext } from './identify/identify.ts';
 import { isInternal } from './internal/rules.ts';
@@ -24,8 +24,10 @@ export interface PipelineContext extends EnforceContext, IdentifyContext {
   readonly forward: (permit: Permit, exchange: Exchange) => Promise<Outcome>;
   /** Answers what goes to the control plane. */
   readonly serveInternal: (exchange: Exchange, caller: Caller, egress: Egress) => Promise<void>;
-  /** Reads requests inside a CONNECT and brings each one back here. */
-  readonly acceptInside: (exchange: Exchange, egress: Egress, caller: Caller, refuse: (denial: Denial) => void) => void;
+  /** Reads requests inside a CONNECT, and inside its TLS where that is looked into, and brings each one back here. */
+  readonly acceptInside: (exchange: Exchange, egress: Egress, caller: Caller, intercept: boolean, denied: (denial: Denial) => void) => void;
+  /** Opens the tunnel of a refused CONNECT, and answers with the refusal what comes through it. */
+  readonly refuseInside: (exchange: Exchange, egress: Egress, caller: Caller, refusal: Refusal) => void;
 }
 
 /**
@@ -38,11 +40,11 @@ export async function handle(context: PipelineContext, exchange: Exchange): Prom
   try {
     const identity = identify(exchange, context);
     if (identity.kind === 'refused') {
+      const asked = identity.caller === undefined ? undefined : readable(exchange);
       // A run that is paused or has no policy may still ask why.
-      const asked = identity.caller === undefined ? undefined : internalOf(exchange);
-      if (asked !== undefined) return await internal(context, exchange, identity.caller!, asked);
+      if (asked !== undefined && isInternal(asked)) return await internal(context, exchange, identity.caller!, asked);
       const subject: Subject = { egress_id: state.egress_id, attribution: identity.attribution, assurance: undefined };
-      return refuse(context, exchange, subject, undefined, denialOf(identity.problem), undefined, identity.recorded);
+      return refuse(context, exchange, subject, asked, denialOf(identity.problem), undefined, identity);
     }
     const caller = state.caller = identity.caller;
     const egress = state.egress = describe(exchange);
@@ -53,10 +55,10 @@ export async function handle(context: PipelineContext, exchange: Exchange): Prom
     const enforced = await enforce(context, subjectOf(state), exchange, caller, egress, judgement);
     switch (enforced.kind) {
       case 'denied':
-        return refuse(context, exchange, subjectOf(state), egress, enforced.denial, enforced.judgement);
+        return refuse(context, exchange, subjectOf(state), egress, enforced.denial, enforced.judgement, state);
       case 'inside':
         permitted(judgement, 'inside', false, 0);
-        return context.acceptInside(exchange, egress, caller, (denial) => { record(context, exchange, subjectOf(state), egress, denial, judgement); });
+        return context.acceptInside(exchange, egress, caller, enforced.intercept, (denial) => { record(context, exchange, subjectOf(state), egress, denial, judgement); });
       case 'permit':
         permitted(judgement, enforced.permit.kind, enforced.waited, context.clock.monotonic() - began);
         return settle(context, subjectOf(state), enforced, await forwarded(context, enforced, exchange));
@@ -64,7 +66,7 @@ export async function handle(context: PipelineContext, exchange: Exchange): Prom
   } catch (error) {
     const problem = toSallyportError(error);
     if (problem.code === 'internal') signals.fault.publish({ where: 'pipeline', error: problem });
-    refuse(context, exchange, subjectOf(state), state.egress, denialOf(problem), state.judgement);
+    refuse(context, exchange, subjectOf(state), state.egress, denialOf(problem), state.judgement, state);
   } finally {
     if (state.entered) state.caller?.run.leave();
   }
@@ -104,23 +106,29 @@ function subjectOf({ egress_id, caller }: Pick<Progress, 'egress_id' | 'caller'>
 /** The agent's way to the control plane: neither judged nor metered nor recorded. */
 async function internal(context: PipelineContext, exchange: Exchange, caller: Caller, egress: Egress): Promise<void> {
   if (egress.act === 'request') return await context.serveInternal(exchange, caller, egress);
-  context.acceptInside(exchange, egress, caller, () => { /* What else may come through there is closed without a word. */ });
+  context.acceptInside(exchange, egress, caller, false, () => { /* What else may come through there is closed without a word. */ });
 }
 
-function internalOf(exchange: Exchange): Egress | undefined {
+function readable(exchange: Exchange): Egress | undefined {
   try {
-    const egress = describe(exchange);
-    return isInternal(egress) ? egress : undefined;
+    return describe(exchange);
   } catch {
     // What can't be read goes nowhere; it is refused for what the run is.
     return undefined;
   }
 }
 
-function refuse(context: PipelineContext, exchange: Exchange, subject: Subject, egress: Egress | undefined, denial: Denial, judgement: Judgement | undefined, recorded: boolean = true): void {
+/** `recorded: false`: neither recorded nor counted. A known caller is told inside the tunnel, where its TLS is looked into. */
+function refuse(
+  context: PipelineContext, exchange: Exchange, subject: Subject, egress: Egress | undefined, denial: Denial, judgement: Judgement | undefined,
+  { recorded = true, caller }: { readonly recorded?: boolean; readonly caller?: Caller | undefined },
+): void {
   const flood = recorded && !record(context, exchange, subject, egress, denial, judgement);
   const told = flood ? denialOf(new SallyportError('rate_limited', 'This run makes too many requests that are refused.', { retry_after: 1 })) : denial;
-  exchange.refuse(refusalByDenial(told, subject.egress_id));
+  const refusal = refusalByDenial(told, subject.egress_id);
+  // Who floods us is not worth a handshake.
+  if (!flood && egress?.act === 'connect' && caller?.run.snapshot.policy.intercept === true && !exchange.gone.aborted) context.refuseInside(exchange, egress, caller, refusal);
+  else exchange.refuse(refusal);
 }
 
 /** False where the run makes so many refusals that they are only counted. */

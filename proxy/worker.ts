@@ -4,9 +4,7 @@ import type { Clock } from '../contracts/clock.ts';
 import type { DrawAnswer, IngestAnswer } from '../contracts/data-plane.ts';
 import { SallyportError, toSallyportError } from '../contracts/errors.ts';
 import type { Refused } from './accept/refused.ts';
-import { acceptInside } from './accept/inside.ts';
 import { ConnectionCaps } from './accept/caps.ts';
-import type { ClientConnection } from './accept/connection.ts';
 import { acceptLimits } from './accept/limits.ts';
 import { createListener, type ListenAddress, type Listener, type ListenOn } from './accept/listener.ts';
 import { controlPlaneAddress, type Configuration } from './config.ts';
@@ -21,14 +19,13 @@ import { DialRules } from './enforce/dial.ts';
 import { NameResolver } from './enforce/resolver.ts';
 import { UpstreamProxies } from './enforce/upstream-proxies.ts';
 import { RunSpending } from './enforce/spending.ts';
-import { needsInterception } from './enforce/verdict.ts';
-import { denialOf } from './denial.ts';
 import type { Exchange } from './exchange.ts';
 import { createForwarder } from './forward/forwarder.ts';
 import { forwardLimits } from './forward/limits.ts';
 import { FailedAttempts, refusalLimits } from './identify/attempts.ts';
 import { attributionOf } from './identify/identify.ts';
 import { ended } from './identify/rules.ts';
+import { InsideConnections } from './inside-connections.ts';
 import { InternalRoute } from './internal/internal-route.ts';
 import { startMetrics } from './metrics/push.ts';
 import { timed } from './metrics/timed.ts';
@@ -143,29 +140,16 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     dialRules: new DialRules({ decide, revision: () => policy.revision, isOfPlace: () => policy.dialIsOfPlace }, clock),
     forward: forwarder.forward,
     serveInternal: internal.serve,
-    acceptInside: (exchange, egress, caller, refused) => {
-      acceptInside(exchange.openTunnel(), {
-        source: exchange.source, form: { kind: 'inside', authority: egress.authority, caller, tls: undefined }, limits: acceptLimits, sweep, onRefused,
-        onConnection: (connection, stream) => {
-          inside.add(connection);
-          stream.once('close', () => inside.delete(connection));
-        },
-        onTls: (stream) => {
-          refused(needsInterception(egress, []));
-          stream.destroy();
-        },
-        onOther: (stream, what) => {
-          if (what !== 'closed') refused(denialOf(new SallyportError('not_supported', notHttp[what])));
-          stream.destroy();
-        },
-      }, handler);
-    },
+    acceptInside: (exchange, egress, caller, intercept, denied) => { inside.accept(exchange, egress, caller, intercept, handler, denied); },
+    refuseInside: (exchange, egress, caller, refusal) => { inside.refuse(exchange, egress, caller, refusal); },
   };
   const handler = (exchange: Exchange): Promise<void> => handle(context, exchange);
   const onRefused = (refused: Refused): string | undefined => recordRefused(context, refused);
   const shared = { clock, sweep, onRefused, limits: acceptLimits, caps: new ConnectionCaps(acceptLimits) };
-  /** HTTP inside a CONNECT, to be told of a stop as well. */
-  const inside = new Set<ClientConnection>();
+  const inside = new InsideConnections({
+    limits: acceptLimits, sweep, onRefused,
+    tlsFor: () => { throw new SallyportError('not_supported', 'TLS inside a tunnel is not looked into yet.'); },
+  });
   const usable = Promise.withResolvers<void>();
   const lookWhetherUsable = (): void => { if (context.unready() === undefined) usable.resolve(); };
   const patience = clock.setTimeout(usable.resolve, usableWithinMs, { background: true });
@@ -232,7 +216,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     const stopping = new SallyportError('overloaded', 'The proxy is stopping.');
     internal.end();
     const cut = clock.setTimeout(() => runs.stopAll(stopping), drainMs);
-    for (const connection of inside) connection.stop();
+    inside.stop();
     await Promise.all([tcp?.stop(drainMs + closeMs), listeners.closeAll(drainMs + closeMs)]);
     cut.cancel();
     stream.end();
@@ -262,9 +246,3 @@ export async function startWorker(configuration: Configuration, { clock, resolve
   const ready = Promise.all([synchroniser.ready, listening]).then(() => undefined);
   return { get address() { return tcp?.address; }, ready, stop };
 }
-
-const notHttp: Readonly<Record<'http2' | 'unknown' | 'silent', string>> = {
-  http2: 'HTTP/2 inside a tunnel is not supported; use HTTP/1.1.',
-  unknown: 'What is inside the tunnel is not HTTP, so it cannot be judged.',
-  silent: 'Nothing came through the tunnel, and a server that speaks first is not supported unless the host is allowed as a tunnel.',
-};

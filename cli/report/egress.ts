@@ -7,6 +7,8 @@ export interface EgressRow {
   readonly at: number;
   readonly act: string;
   readonly method: string;
+  /** Null for a tunnel. */
+  readonly scheme: 'http' | 'https' | null;
   readonly host: string;
   readonly port: number;
   readonly path: string;
@@ -57,6 +59,7 @@ function exchangeOf({ event, completion }: RunAction): Exchange {
     at: event.at,
     act: text(payload['act']) ?? 'request',
     method: text(payload['method']) ?? '',
+    scheme: schemeOf(payload['scheme']),
     host: text(payload['host']) ?? '',
     port: number(payload['port']) ?? 0,
     path: text(payload['path']) ?? '',
@@ -82,5 +85,6 @@ export function egressRow({ detail: _detail, meter: _meter, target: _target, byD
 
 const text = (value: JsonValue | undefined): string | undefined => typeof value === 'string' ? value : undefined;
 const number = (value: JsonValue | undefined): number | undefined => typeof value === 'number' ? value : undefined;
+const schemeOf = (value: JsonValue | undefined): EgressRow['scheme'] => value === 'http' || value === 'https' ? value : null;
 const observedOf = (value: JsonValue | undefined): EgressRow['observed'] => value === 'deny' || value === 'require_approval' ? value : null;
 const object = (value: JsonValue | undefined): JsonObject => typeof value === 'object' && value !== null && !Array.isArray(value) ? value as JsonObject : {};

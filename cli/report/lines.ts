@@ -55,7 +55,7 @@ function allowedLines(exchanges: readonly Exchange[], { run }: RunReport, paint:
 function deniedLines(exchanges: readonly Exchange[], title: 'denied' | 'failed' | 'would be', { run }: RunReport, paint: Paint): readonly string[] {
   if (exchanges.length === 0) return [];
   // One line for what one flag would allow.
-  const groups = groupBy(exchanges, (row) => [row.code, row.act, row.method, row.host, row.port, row.detail, flagFor(row, run.policy) ?? row.path].join('\0'));
+  const groups = groupBy(exchanges, (row) => [row.code, row.act, row.method, row.scheme, row.host, row.port, row.detail, flagFor(row, run.policy) ?? row.path].join('\0'));
   return [
     `  ${paint('red', title)}${title === 'would be' ? '  denied ' : '    '}${plural(exchanges.length, 'request')}`,
     ...groups.slice(0, mostGroups).flatMap((group) => {
@@ -73,10 +73,10 @@ function deniedLines(exchanges: readonly Exchange[], title: 'denied' | 'failed' 
 }
 
 /** Method, host and path; a tunnel has no path. */
-export function whatOf({ act, method, host, port, path, target }: Exchange): string {
+export function whatOf({ act, method, scheme, host, port, path, target }: Exchange): string {
   if (host === '') return `${escapeText(method, 32)} ${escapeText(target ?? '?')}`;
-  const shown = `${bracketed(host)}${act === 'request' && port === 80 ? '' : `:${port}`}`;
-  return act === 'connect' ? `CONNECT ${escapeText(shown)}` : `${escapeText(method, 32)} ${escapeText(`http://${shown}${path}`)}`;
+  const shown = `${bracketed(host)}${act === 'request' && port === (scheme === 'https' ? 443 : 80) ? '' : `:${port}`}`;
+  return act === 'connect' ? `CONNECT ${escapeText(shown)}` : `${escapeText(method, 32)} ${escapeText(`${scheme ?? 'http'}://${shown}${path}`)}`;
 }
 
 const times = (count: number): string => `${formatCount(count)}x`;

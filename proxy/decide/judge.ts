@@ -20,11 +20,11 @@ export function judgeDial(decide: Decide, run: LiveRun, egress: Egress, address:
 }
 
 function ask(decide: Decide, act: 'connect' | 'request' | 'dial', run: LiveRun, egress: Egress, known: KnownAddress | undefined, clock: Clock): Judgement {
-  const { scheme, host, port, method, path, credential, host_mismatch } = egress;
+  const { scheme, tls, host, port, method, path, credential, host_mismatch } = egress;
   return decide({
     snapshot: run.snapshot,
     // No part but the last can hold a space.
-    key: `${act} ${scheme} ${host} ${port} ${known?.address} ${known?.address_class} ${credential} ${host_mismatch} ${act === 'request' ? `${method} ${path}` : ''}`,
+    key: `${act} ${scheme} ${tls?.sni} ${host} ${port} ${known?.address} ${known?.address_class} ${credential} ${host_mismatch} ${act === 'request' ? `${method} ${path}` : ''}`,
     input: () => buildPolicyInput(partsOf(act, run, egress, known, clock)),
   });
 }
@@ -72,6 +72,7 @@ function partsOf(act: 'connect' | 'request' | 'dial', run: LiveRun, egress: Egre
         ...(egress.body_bytes !== undefined && { body_bytes: egress.body_bytes }),
       },
     }),
+    ...(egress.tls !== undefined && { tls: { ...(egress.tls.sni !== undefined && { sni: egress.tls.sni }), intercepted: true } }),
     signals: { credential: egress.credential, host_mismatch: egress.host_mismatch },
     now_ms: clock.now(),
   };

@@ -5,7 +5,8 @@ import { beginsTlsRecord, readClientHello } from './client-hello.ts';
 export type FirstBytes =
   /** Look again when there are so many. */
   | { readonly kind: 'more'; readonly needed: number }
-  | { readonly kind: 'pass' }
+  /** `hello`: what TLS asked for; undefined where other bytes may pass. */
+  | { readonly kind: 'pass'; readonly hello?: { readonly sni: string | undefined; readonly alpn: readonly string[] } }
   /** `alert` is what TLS calls it (RFC 8446, section 6.2); undefined where TLS is not spoken. */
   | { readonly kind: 'refused'; readonly code: DenialCode; readonly detail: string; readonly alert: number | undefined };
 
@@ -30,7 +31,7 @@ export function judgeFirstBytes(bytes: Buffer, host: string, raw: boolean): Firs
     case 'more': return hello;
     case 'bad': return { kind: 'refused', code: 'bad_request', detail: `The ClientHello can't be read one way only: ${hello.problem}.`, alert: decodeError };
     case 'hello':
-      if (hello.sni === undefined || hello.sni === host) return { kind: 'pass' };
+      if (hello.sni === undefined || hello.sni === host) return { kind: 'pass', hello };
       // Only who allowed bytes unseen allowed a name unseen: the outer one is the provider's, the real one is encrypted.
       if (hello.ech && raw) return { kind: 'pass' };
       return { kind: 'refused', code: 'core.host_mismatch', detail: `TLS asks for ${hello.sni}, the CONNECT was for ${host}.`, alert: unrecognisedName };

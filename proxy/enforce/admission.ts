@@ -9,12 +9,12 @@ import { denialByDecision, needsInterception } from './verdict.ts';
 
 export type Admission =
   | { readonly kind: 'denied'; readonly denial: Denial }
-  /** A CONNECT whose inside is judged request by request. */
-  | { readonly kind: 'inside' }
+  /** A CONNECT whose inside is judged request by request; `intercept`: inside its TLS, too. */
+  | { readonly kind: 'inside'; readonly intercept: boolean }
   /** `observed`: let through only because the run is observed; this is what would have been answered. */
   | { readonly kind: 'admitted'; readonly armed: Armed; readonly observed: 'deny' | 'require_approval' | null };
 
-/** TLS is what comes through there, and we can't look into it. */
+/** TLS is what comes through there. */
 const tlsPort = 443;
 
 /** What a decision means for this egress, before any address is looked at. Throws `policy_invalid_decision`. */
@@ -26,7 +26,8 @@ export function admit(run: LiveRun, egress: Egress, judgement: Judgement): Admis
   if (backstop !== undefined) return { kind: 'denied', denial: backstop };
   const armed = arm(decision.obligations);
   if (egress.act === 'connect' && !armed.passthrough) {
-    if (egress.port !== tlsPort) return { kind: 'inside' };
+    const { intercept } = run.snapshot.policy;
+    if (intercept || egress.port !== tlsPort) return { kind: 'inside', intercept };
     if (run.snapshot.policy.mode !== 'observe') return { kind: 'denied', denial: needsInterception(egress, decision.reasons) };
     observed ??= 'deny';
   }

@@ -39,7 +39,7 @@ export interface Granted {
 export type Enforced =
   | Granted
   /** A CONNECT whose inside is judged request by request; it costs nothing and dials nothing by itself. */
-  | { readonly kind: 'inside' }
+  | { readonly kind: 'inside'; readonly intercept: boolean }
   | { readonly kind: 'denied'; readonly denial: Denial; readonly judgement: Judgement | undefined };
 
 /** Turns an allow into a permit: obligations, one request of the budget, addresses, and the record, in this order. */

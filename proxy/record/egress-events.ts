@@ -9,7 +9,7 @@ import { redactHeaders } from '../../contracts/redaction.ts';
 import type { Denial } from '../denial.ts';
 import type { Egress } from '../describe/egress.ts';
 import type { Outcome, PermittedAddress } from '../enforce/permit.ts';
-import type { Exchange } from '../exchange.ts';
+import type { Exchange, Form, RequestHead } from '../exchange.ts';
 import type { Attribution } from '../identify/identify.ts';
 import type { OpenName } from './open-exchanges.ts';
 
@@ -75,7 +75,7 @@ export class EventWriter {
     const facts = `{"egress_id":${quote(subject.egress_id)},"spent":{"requests":1}}`;
     const write = (headers: string, reasons: string): Line => this.#line(
       'egress.decided', subject.attribution, '', policy, facts,
-      `{"act":"${egress.act}","form":"${egress.form}","method":${quote(egress.method)},"host":${quote(egress.host)},"port":${egress.port},"path":${quoteOrNull(egress.path)}`
+      `{"act":"${egress.act}","form":"${egress.form}","method":${quote(egress.method)},${spokenText(exchange.head, egress)},"host":${quote(egress.host)},"port":${egress.port},"path":${quoteOrNull(egress.path)}`
       + `,"query_keys":${quoteList(egress.query_keys)},"request_headers":${headers},"credential":"${egress.credential}","assurance":${quoteOrNull(subject.assurance)}`
       + `,${reasons},"addresses":${quoteList(addresses.map(({ address }) => address))},"input_digest":${quote(judgement.input_digest)},"observed":${quoteOrNull(observed)}${viaText(addresses)}}`,
     );
@@ -88,12 +88,12 @@ export class EventWriter {
   }
 
   ended(subject: Subject, decidedId: string, outcome: Outcome): Line {
-    const { kind, status, address, bytes_out, bytes_in, code, meter, first_byte_ms, duration_ms, detail } = outcome;
+    const { kind, status, address, bytes_out, bytes_in, code, meter, first_byte_ms, duration_ms, http_version, tls, detail } = outcome;
     const facts = `{"egress_id":${quote(subject.egress_id)},"spent":{"bytes_out":${bytes_out},"bytes_in":${bytes_in}}`
       + `${code === undefined ? '' : `,"code":"${code}"`}${meter === undefined ? '' : `,"meter":"${meter}"`}}`;
     const write = (headers: string): Line => this.#line(
       `egress.${kind}`, subject.attribution, `"${decidedId}"`, '', facts,
-      `{"status":${status ?? null},"address":${quoteOrNull(address)},"response_headers":${headers},"first_byte_ms":${first_byte_ms === undefined ? null : Math.round(first_byte_ms)}`
+      `{"status":${status ?? null},"address":${quoteOrNull(address)},"response_headers":${headers},"http_version":${quoteOrNull(http_version)},"tls":${tls === undefined ? 'null' : quoteObject(tls)},"first_byte_ms":${first_byte_ms === undefined ? null : Math.round(first_byte_ms)}`
       + `,"duration_ms":${Math.round(duration_ms)}${detail === undefined ? '' : `,"detail":${quote(detail.toWellFormed())}`}}`,
     );
     const line = write(redactHeaders(outcome.response_headers));
@@ -150,6 +150,15 @@ const quoteObject = (value: object): string => JSON.stringify(value);
 const quoteOrNull = (text: string | undefined | null): string => text === undefined || text === null ? 'null' : JSON.stringify(text);
 const quoteList = (texts: readonly string[]): string => texts.length === 0 ? '[]' : JSON.stringify(texts);
 
+/** Members without a comma at the end. */
+function spokenText({ version }: RequestHead, { scheme, tls }: Egress): string {
+  return `"scheme":${quoteOrNull(scheme)},"http_version":"${version}","tls":${tls === undefined ? 'null' : quoteObject({ version: tls.version, sni: tls.sni ?? null })}`;
+}
+
+function tlsOf(form: Form): EgressDescription['tls'] {
+  return form.kind === 'inside' && form.tls !== undefined ? { version: form.tls.version, sni: form.tls.sni ?? null } : null;
+}
+
 /** A member with its comma, where an upstream proxy is asked to connect. */
 function viaText(addresses: readonly PermittedAddress[]): string {
   const via = addresses.find((address) => address.via !== undefined)?.via;
@@ -163,6 +172,7 @@ function judgedText({ reasons, obligations }: Decision, count: number): string {
 function describe({ assurance }: Subject, { head, form }: Pick<Exchange, 'head' | 'form'>, egress: Egress | undefined): Omit<EgressDescription, 'request_headers'> {
   const known = {
     act: egress?.act ?? (form.kind === 'connect' ? 'connect' : 'request'), form: form.kind, method: head.method,
+    scheme: egress?.scheme ?? null, http_version: head.version, tls: tlsOf(form),
     host: egress?.host ?? null, port: egress?.port ?? null, path: egress?.path ?? null, query_keys: egress?.query_keys ?? [],
     credential: egress?.credential ?? 'none', assurance: assurance ?? null,
   } as const;

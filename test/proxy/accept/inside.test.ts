@@ -21,9 +21,8 @@ async function inside(t: ExecutionContext, first: string = ''): Promise<Inside> 
     accept: { first_bytes_ms: 1000 },
     handler: (exchange, forward) => {
       acceptInside(exchange.openTunnel(), {
-        source: exchange.source, form: { kind: 'inside', authority: exchange.head.target, caller: 'the caller', tls: undefined }, limits: proxy.limits, sweep: proxy.sweep,
-        onTls: (stream) => { told.push('tls'); stream.destroy(); },
-        onOther: (stream, what) => { told.push(what); stream.destroy(); },
+        source: exchange.source, form: { kind: 'inside', authority: exchange.head.target, caller: 'the caller', tls: undefined }, host: '127.0.0.1', tls: undefined, limits: proxy.limits, sweep: proxy.sweep,
+        onOther: ({ kind }) => { told.push(kind); },
       }, async (within) => {
         exchanges.push(within);
         await forward(permitFor(within), within);
@@ -41,7 +40,7 @@ test('requests inside a CONNECT are exchanges of their own, with authority and c
   const { client, exchanges, port } = await inside(t);
   client.send('GET /1 HTTP/1.1\r\nHost: a.test\r\n\r\nGET /2?x HTTP/1.1\r\nHost: a.test\r\n\r\n');
   await client.hears('GET /2?x HTTP/1.1\r\n\r\nok');
-  t.deepEqual(exchanges.map(({ form }) => form), [1, 2].map(() => ({ kind: 'inside', authority: `127.0.0.1:${port}`, caller: 'the caller' })));
+  t.deepEqual(exchanges.map(({ form }) => form), [1, 2].map(() => ({ kind: 'inside', authority: `127.0.0.1:${port}`, caller: 'the caller', tls: undefined })));
   t.deepEqual(exchanges.map(({ head }) => head.target), ['/1', '/2?x']);
 });
 
@@ -68,7 +67,6 @@ test('absolute form, CONNECT and asterisk inside are not supported', async (t) =
 
 const others: readonly (readonly [string, string | Buffer, string])[] = [
   ['a TLS ClientHello', Buffer.from('16030100', 'hex'), 'tls'],
-  ['the HTTP/2 preface', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'http2'],
   ['another protocol', 'SSH-2.0-OpenSSH\r\n', 'unknown'],
   ['binary', Buffer.from('00ff00ff', 'hex'), 'unknown'],
   ['a lower-case line', 'helo x\r\n', 'unknown'],

@@ -32,6 +32,7 @@ interface Given {
   readonly dial?: (input: PolicyInput) => Decision;
   readonly egress?: Partial<Egress>;
   readonly mode?: 'enforce' | 'observe';
+  readonly intercept?: boolean;
   readonly addresses?: readonly string[];
   readonly isOfPlace?: boolean;
   readonly journal?: () => Promise<void>;
@@ -70,7 +71,7 @@ function setUp(given: Given): { run: (times?: number) => Promise<Outcome> } {
   } as unknown as RunSpending;
   const live = new LiveRun({
     run_id: 'run_1', session_id: 'ses_1', short_id: 's', agent: 'agent', state: 'Active', epoch: 1, token_sha256: 'a'.repeat(64), channel: 'credentials',
-    policy: runPolicySchema.parse({ mode: given.mode ?? 'enforce' }), labels: {}, taint: null, deadline_at: clock.now() + 1000, limits: {},
+    policy: runPolicySchema.parse({ mode: given.mode ?? 'enforce', intercept: given.intercept ?? false }), labels: {}, taint: null, deadline_at: clock.now() + 1000, limits: {},
   }, spending);
   const resolver = new NameResolver(clock, (_host, family) => {
     const addresses = (given.addresses ?? ['20.30.40.50']).filter((address) => address.includes(':') === (family === 6));
@@ -126,6 +127,9 @@ const cases: readonly Case[] = [
   { title: 'a CONNECT without a word about its inside', given: { egress: connect }, code: 'inside' },
   { title: 'the same to 443', given: { egress: { ...connect, port: 443 }, decision: allow([intercept]) }, code: 'needs_interception' },
   { title: 'the same in observe mode', given: { egress: { ...connect, port: 443 }, decision: allow([intercept]), mode: 'observe' }, code: 'permit' },
+  { title: 'the same where TLS is looked into', given: { egress: { ...connect, port: 443 }, decision: allow([intercept]), intercept: true }, code: 'inside' },
+  { title: 'the same in observe mode, where TLS is looked into', given: { egress: { ...connect, port: 443 }, decision: allow([intercept]), mode: 'observe', intercept: true }, code: 'inside' },
+  { title: 'an allowed tunnel where TLS is looked into', given: { egress: { ...connect, port: 443 }, decision: allow([passthrough]), intercept: true }, code: 'permit' },
   { title: 'a deny in observe mode', given: { decision: decision('deny', 'core.default_deny'), mode: 'observe' }, code: 'permit' },
   { title: 'a rule of core in observe mode', given: { decision: decision('deny', 'core.host_mismatch'), mode: 'observe' }, code: 'core.host_mismatch' },
   { title: 'an allow of a host mismatch', given: { egress: { host_mismatch: true } }, code: 'core.host_mismatch' },

@@ -115,8 +115,8 @@ test('a web socket inside a CONNECT is one', async (t) => {
   const proxy: WireProxy = await startWireProxy(t, {
     handler: (exchange, forward) => {
       acceptInside(exchange.openTunnel(), {
-        source: exchange.source, form: { kind: 'inside', authority: exchange.head.target, caller: undefined, tls: undefined }, limits: proxy.limits, sweep: proxy.sweep,
-        onConnection: () => { /* Nobody stops. */ }, onTls: (stream) => { stream.destroy(); }, onOther: (stream) => { stream.destroy(); },
+        source: exchange.source, form: { kind: 'inside', authority: exchange.head.target, caller: undefined, tls: undefined }, host: 'a.test', tls: undefined, limits: proxy.limits, sweep: proxy.sweep,
+        onOther: () => { /* Nothing else comes. */ },
       }, async (within) => { await forward(permitFor(within, { upgrade: upgradeOf(within.head), port }), within); });
       return Promise.resolve();
     },

@@ -95,20 +95,20 @@ for (const [target, shown] of targets) {
 
 test('what is written by hand has the fields of its contract and no others', (t) => {
   const decided: DecidedPayload = {
-    act: 'request', form: 'absolute', method: 'GET', host: 'site.test', port: 80, path: '/p', query_keys: ['q"'], request_headers: [['accept', 'a']], credential: 'none',
+    act: 'request', form: 'absolute', method: 'GET', scheme: 'http', http_version: '1.1', tls: null, host: 'site.test', port: 80, path: '/p', query_keys: ['q"'], request_headers: [['accept', 'a']], credential: 'none',
     assurance: 'cooperative', reasons: [reason('yes')], obligations: [], addresses: ['127.0.0.1'], input_digest: 'digest', observed: 'deny',
   };
   t.deepEqual(parsed(writer.decided(subject, exchange('/p?q', ['accept', 'a']), egress, judgement(), [address], 'deny').text).payload, { ...decided });
 
   const facts: OutcomeFacts = { egress_id: 'egr_1', spent: { bytes_out: 1, bytes_in: 2 }, code: 'budget_exhausted', meter: 'bytes_in' };
-  const payload: OutcomePayload = { status: 200, address: '127.0.0.1', response_headers: [['server', 's']], first_byte_ms: 2, duration_ms: 3, detail: 'why "so"' };
+  const payload: OutcomePayload = { status: 200, address: '127.0.0.1', response_headers: [['server', 's']], http_version: '2', tls: { version: 'TLSv1.3', resumed: true }, first_byte_ms: 2, duration_ms: 3, detail: 'why "so"' };
   const ended = parsed(writer.ended(subject, decidedId, {
     kind: 'cut', status: 200, address: '127.0.0.1', response_headers: ['server', 's'], bytes_out: 1, bytes_in: 2, first_byte_ms: 1.5, duration_ms: 2.5,
-    code: 'budget_exhausted', meter: 'bytes_in', detail: 'why "so"',
+    code: 'budget_exhausted', meter: 'bytes_in', detail: 'why "so"', http_version: '2', tls: { version: 'TLSv1.3', resumed: true },
   }).text);
   t.deepEqual(ended.facts, { ...facts });
   t.deepEqual(ended.payload, { ...payload });
   t.deepEqual(parsed(writer.ended(subject, decidedId, {
     kind: 'completed', status: undefined, address: undefined, response_headers: [], bytes_out: 1, bytes_in: 2, first_byte_ms: undefined, duration_ms: 0, code: undefined,
-  }).text).payload, { ...{ status: null, address: null, response_headers: [], first_byte_ms: null, duration_ms: 0 } satisfies OutcomePayload });
+  }).text).payload, { ...{ status: null, address: null, response_headers: [], http_version: null, tls: null, first_byte_ms: null, duration_ms: 0 } satisfies OutcomePayload });
 });
