@@ -2,6 +2,7 @@ import test, { type TestFn } from 'ava';
 import { accessSync, appendFileSync, constants, existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { programsLack, type ProgramsName } from '../clients/programs.ts';
 import { missingVariable, notRunVariable, type Missing, type Need, type NotRun } from './world/missing.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -18,6 +19,10 @@ export function needs(...wanted: readonly Need[]): TestFn {
 function reasonFor(need: Need): string | undefined {
   if (need.startsWith('command ')) return onPath(need.slice('command '.length)) ? undefined : `the ${need} is not installed`;
   if (need.startsWith('file ')) return existsSync(need.slice('file '.length)) ? undefined : `there is no ${need.slice('file '.length)}`;
+  if (need.startsWith('programs ')) {
+    const lack = programsLack(need.slice('programs '.length) as ProgramsName);
+    return lack === undefined ? undefined : `no ${need.slice('programs '.length)} clients: ${lack}`;
+  }
   if (need === 'root') return isRoot ? undefined : 'it takes root';
   if (need === 'no root') return isRoot ? 'it takes somebody who is not root' : undefined;
   const told = process.env[missingVariable];

@@ -1,3 +1,5 @@
+import type { ProgramsName } from '../../clients/programs.ts';
+
 /** What tests may need of the machine. `undefined` is there; otherwise why it isn't. */
 export interface Missing {
   /** Network and mount namespaces: the addresses, the DNS server. */
@@ -7,8 +9,8 @@ export interface Missing {
   readonly postgres?: string | undefined;
 }
 
-/** `root` and `no root` are who runs the tests. */
-export type Need = keyof Missing | `command ${string}` | `file ${string}` | 'root' | 'no root';
+/** `root` and `no root` are who runs the tests; `programs` are those that bin/setup builds for the tests of clients. */
+export type Need = keyof Missing | `command ${string}` | `file ${string}` | `programs ${ProgramsName}` | 'root' | 'no root';
 
 export const missingVariable = 'TEST_WORLD_LACKS';
 /** A file to which each test that did not run is added: one `NotRun` a line. */
