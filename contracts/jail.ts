@@ -31,6 +31,12 @@ export const jailSpecSchema = z.strictObject({
   give_work: z.boolean().default(false),
   /** Folders and files of the host that the work folder must neither contain nor lie in, such as our data folder. */
   keep_out: z.array(text.refine((path) => path.startsWith('/'), 'must be an absolute path')).max(64).default([]),
+  /** What the agent's programs are to trust beside the public authorities. Left out where nobody looks into TLS. */
+  trust: z.strictObject({
+    /** PEM, one or more. */
+    ca: text.max(64 * KiB).refine((pem) => pem.includes('-----BEGIN CERTIFICATE-----'), 'holds no certificate')
+      .refine((pem) => !pem.includes('PRIVATE KEY'), 'holds a private key, which no jail may see'),
+  }).optional(),
   memory_bytes: bytes(64 * MiB, 1024 * GiB).default(4 * GiB),
   /** Processes and threads. */
   pids: z.int().min(16).max(32_768).default(512),

@@ -17,6 +17,8 @@ export interface SystemFolder {
 export interface GivenFile {
   readonly path: string;
   readonly descriptor: number;
+  /** Mounted over what the host has there, whose folder is bound read-only. */
+  readonly over: boolean;
 }
 
 export interface ArgumentsInput {
@@ -26,6 +28,8 @@ export interface ArgumentsInput {
   /** Of the host's `/etc`, which are bound read-only. */
   readonly settings: readonly string[];
   readonly files: readonly GivenFile[];
+  /** Of our own. */
+  readonly links: readonly { readonly path: string; readonly target: string }[];
   /** Where bwrap finds them: real paths that its uid can reach. */
   readonly node: string;
   readonly work: string;
@@ -46,7 +50,8 @@ export function bubblewrapArguments(input: ArgumentsInput): readonly string[] {
     '--ro-bind', '/usr', '/usr',
     ...input.systemFolders.flatMap(({ path, kind, target }) => (kind === 'link' ? ['--symlink', target ?? '', path] : ['--ro-bind', path, path])),
     ...input.settings.flatMap((path) => ['--ro-bind-try', path, path]),
-    ...input.files.flatMap(({ path, descriptor }) => ['--perms', '0444', '--file', String(descriptor), path]),
+    ...input.files.flatMap(({ path, descriptor, over }) => ['--perms', '0444', over ? '--ro-bind-data' : '--file', String(descriptor), path]),
+    ...input.links.flatMap(({ path, target }) => ['--symlink', target, path]),
     '--proc', '/proc', '--dev', '/dev',
     '--perms', '1777', '--size', String(sharedMemoryBytes), '--tmpfs', '/dev/shm',
     '--perms', '1777', '--size', String(spec.tmp_bytes), '--tmpfs', '/tmp',

@@ -23,6 +23,7 @@ import { stageSources, type Sources } from './staging.ts';
 import { findTool } from './tools.ts';
 import { Undo } from './undo.ts';
 import { faultsIn, ownNamespaces } from './witness.ts';
+import { trustFiles } from '../trust/trust-files.ts';
 import { watchMemory } from '../limits/memory-watcher.ts';
 import { observe } from '../work/observation.ts';
 import { prepareWork, type PreparedWork } from '../work/prepare.ts';
@@ -84,7 +85,7 @@ async function start(prepared: Preparation): Promise<Jail> {
   const { spec, hooks, clock, defences, env, work, limits, pipes, undo, failed } = prepared;
   const sources = stageSources(work.identity, work.folder, process.execPath);
   undo.add(() => sources.remove());
-  const child = spawnBubblewrap(prepared, sources);
+  const { child, feed } = spawnBubblewrap(prepared, sources);
   const exit = once(child, 'exit').then(([code, signal]): Exit => ({ code: code as Exit['code'], signal: signal as Exit['signal'] }));
   // A spawn that fails has no exit; awaitBoot tells it.
   exit.catch(() => undefined);
@@ -94,6 +95,7 @@ async function start(prepared: Preparation): Promise<Jail> {
     await exit;
   });
   pipes.closeAgentEnds();
+  feed();
   const observation = observe(work.folder, spec, clock);
   observation.catch(() => undefined);
   const { witness, server } = await awaitBoot(child, pipes.stderr, clock);
@@ -127,11 +129,14 @@ async function start(prepared: Preparation): Promise<Jail> {
   return jail;
 }
 
-function spawnBubblewrap({ spec, defences, work, limits, filter, pipes }: Preparation, sources: Sources): ChildProcess {
-  const files = givenFiles(work.identity);
+/** `feed` sends what it reads from its descriptors: what is made only then is made while it starts. */
+function spawnBubblewrap({ spec, defences, work, limits, filter, pipes }: Preparation, sources: Sources): { readonly child: ChildProcess; feed(): void } {
+  const settings = findSettings();
+  const trust = spec.trust === undefined ? { files: [], links: [] } : trustFiles(spec.trust.ca, settings);
+  const files = [...givenFiles(work.identity).map(({ path, content }) => ({ path, content: () => content, over: false })), ...trust.files];
   const options = bubblewrapArguments({
-    spec, defences, systemFolders: findSystemFolders(), settings: findSettings(),
-    files: files.map(({ path }, index) => ({ path, descriptor: firstFileDescriptor + index })),
+    spec, defences, systemFolders: findSystemFolders(), settings, links: trust.links,
+    files: files.map(({ path, over }, index) => ({ path, over, descriptor: firstFileDescriptor + index })),
     node: sources.node, work: sources.work, filterDescriptor, channelDescriptor,
   });
   const [command = '', ...args] = launchCommand({
@@ -142,11 +147,11 @@ function spawnBubblewrap({ spec, defences, work, limits, filter, pipes }: Prepar
   const stdio: StdioOptions = [...pipes.descriptors, 'ipc', 'pipe', 'pipe', ...files.map(() => 'pipe' as const)];
   // An empty environment: /proc/1/environ is readable inside. A session of its own: Ctrl-C at the terminal is the launcher's to handle.
   const child = spawn(command, args, { cwd: '/', env: {}, detached: true, stdio });
-  const contents = [options.map((option) => `${option}\0`).join(''), filter, ...files.map(({ content }) => content)];
-  contents.forEach((content, index) => {
+  const contents = [() => options.map((option) => `${option}\0`).join(''), () => filter, ...files.map(({ content }) => content)];
+  const feed = (): void => contents.forEach((content, index) => {
     const stream = child.stdio[argumentsDescriptor + index] as Duplex | null | undefined;
     // Unread, it would keep the process from being seen to end; and a jail that fails early reads nothing of it.
-    stream?.on('error', () => stream.destroy()).resume().end(content);
+    stream?.on('error', () => stream.destroy()).resume().end(content());
   });
-  return child;
+  return { child, feed };
 }

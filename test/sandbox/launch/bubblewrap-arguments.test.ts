@@ -5,7 +5,9 @@ import { allDefences } from '../../../sandbox/launch/defences.ts';
 const input = {
   spec: { tmp_bytes: 1, home_bytes: 2 }, defences: allDefences,
   systemFolders: [{ path: '/bin', kind: 'link', target: 'usr/bin' }, { path: '/lib', kind: 'folder' }] as const,
-  settings: ['/etc/ld.so.cache'], files: [{ path: '/etc/passwd', descriptor: 6 }],
+  settings: ['/etc/ld.so.cache'],
+  files: [{ path: '/etc/passwd', descriptor: 6, over: false }, { path: '/etc/ssl/certs/ca-certificates.crt', descriptor: 7, over: true }],
+  links: [{ path: '/etc/ssl/cert.pem', target: '/etc/sallyport/trusted.pem' }],
   node: '/n/node', work: '/somewhere/work', filterDescriptor: 5, channelDescriptor: 3,
 };
 const options = bubblewrapArguments(input);
@@ -30,4 +32,12 @@ test('every namespace is asked for by name, the tmpfs have their sizes, and the 
 test('merged folders become links, others are bound', (t) => {
   t.true(steps.some((step) => step.join(' ') === '--symlink usr/bin /bin'));
   t.true(steps.some((step) => step.join(' ') === '--ro-bind /lib /lib'));
+});
+
+test('a given file is made in a folder of our own, or mounted read-only over the one of the host, after the folder that has it', (t) => {
+  const at = (words: string): number => steps.findIndex((step) => step.join(' ') === words);
+  t.true(at('--file 6 /etc/passwd') > 0);
+  t.true(at('--ro-bind-data 7 /etc/ssl/certs/ca-certificates.crt') > at('--ro-bind-try /etc/ld.so.cache /etc/ld.so.cache'));
+  for (const [index, [name]] of steps.entries()) if (name === '--file' || name === '--ro-bind-data') t.deepEqual(steps[index - 1], ['--perms', '0444']);
+  t.true(at('--symlink /etc/sallyport/trusted.pem /etc/ssl/cert.pem') > 0);
 });
