@@ -1,6 +1,8 @@
+import type { SecureContext } from 'node:tls';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Sweep } from '../wire/sweep.ts';
 import type { ForwardLimits } from './limits.ts';
+import type { OriginSessions } from './origin-sessions.ts';
 import type { UpstreamPool } from './pool.ts';
 
 /** What all exchanges of one worker share. */
@@ -9,4 +11,7 @@ export interface ForwardContext {
   readonly sweep: Sweep;
   readonly limits: ForwardLimits;
   readonly pool: UpstreamPool;
+  /** What TLS with origins has in common; made by the first call. Throws `upstream_tls` where no authority is known. */
+  readonly secureContext: () => SecureContext;
+  readonly sessions: OriginSessions;
 }

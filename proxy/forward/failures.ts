@@ -1,4 +1,5 @@
 import { SallyportError, type ErrorCode } from '../../contracts/errors.ts';
+import { tlsFailure } from './tls-failures.ts';
 
 /** Codes of the system by what they say of the other side; every other one is `upstream_reset`. */
 const codes: Readonly<Record<string, ErrorCode>> = {
@@ -16,8 +17,10 @@ const details: Partial<Record<ErrorCode, string>> = {
   overloaded: 'could not be dialled: this proxy is out of resources',
 };
 
-/** What a failed dial or a broken connection is called. `where` is host and port. */
-export function upstreamFailure(error: NodeJS.ErrnoException | undefined, where: string): SallyportError {
+/** What a failed dial or a broken connection is called. `where` is host and port; `answering`: after a part of an answer. */
+export function upstreamFailure(error: NodeJS.ErrnoException | undefined, where: string, answering: boolean = false): SallyportError {
+  const broken = tlsFailure(error, where);
+  if (broken !== undefined) return broken;
   const code = codes[error?.code ?? ''] ?? 'upstream_reset';
-  return new SallyportError(code, `${where} ${details[code] ?? 'closed the connection'}.`, { cause: error });
+  return new SallyportError(code, answering ? `${where} closed the connection before its answer was complete.` : `${where} ${details[code] ?? 'closed the connection'}.`, { cause: error });
 }

@@ -5,13 +5,17 @@ import type { Exchange } from '../exchange.ts';
 import type { Sweep } from '../wire/sweep.ts';
 import { HttpExchange } from './http-exchange.ts';
 import type { ForwardLimits } from './limits.ts';
+import { OriginSessions } from './origin-sessions.ts';
 import { UpstreamPool } from './pool.ts';
+import { originContext } from './roots.ts';
 import { Tunnel } from './tunnel.ts';
 
 export interface ForwarderOptions {
   readonly clock: Clock;
   readonly sweep: Sweep;
   readonly limits: ForwardLimits;
+  /** Authorities in PEM that origins may have their certificates from, beside the system's. */
+  readonly upstreamCa?: string | undefined;
 }
 
 export interface Forwarder {
@@ -25,8 +29,8 @@ export interface Forwarder {
 }
 
 /** The only taker of `Permit`, one for each worker. */
-export function createForwarder({ clock, sweep, limits }: ForwarderOptions): Forwarder {
-  const context = { clock, sweep, limits, pool: new UpstreamPool(limits) };
+export function createForwarder({ clock, sweep, limits, upstreamCa }: ForwarderOptions): Forwarder {
+  const context = { clock, sweep, limits, pool: new UpstreamPool(limits), secureContext: originContext(upstreamCa), sessions: new OriginSessions() };
   return {
     forward: (permit, exchange) => {
       const { head, form } = exchange;

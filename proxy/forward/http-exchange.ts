@@ -6,19 +6,18 @@ import type { ClientEvents, Exchange, ResponseHead } from '../exchange.ts';
 import { catalogueRefusal } from '../refusal.ts';
 import { bodyReader, type BodyReader } from '../wire/body.ts';
 import { judgeTrailers } from '../wire/head-rules.ts';
-import { dial, type Dialling } from './dial.ts';
-import { upstreamFailure } from './failures.ts';
 import type { ForwardContext } from './context.ts';
+import type { Dialling } from './dial.ts';
+import { upstreamFailure } from './failures.ts';
 import { MeteredGate, type GateUser } from './metered-gate.ts';
+import type { OriginConnection } from './origin-connection.ts';
 import { Relay } from './relay.ts';
 import { switchedSide, takesUp } from './upgrade.ts';
 import { Upload, type UploadUser } from './upload.ts';
-import { Upstream, type UpstreamUser } from './upstream.ts';
+import { dialUpstream, mayBeSentAgain } from './upstream-dial.ts';
+import { upstreamOn, type Upstream, type UpstreamUser } from './upstream.ts';
 
 const nothing: Buffer = Buffer.alloc(0);
-
-/** Methods that mean the same sent twice (RFC 9110, section 9.2.2). */
-const idempotent = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE', 'PROPFIND', 'REPORT', 'SEARCH', 'QUERY']);
 
 /** One permitted request on its way to the origin, and the answer on its way back. */
 export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientEvents {
@@ -44,21 +43,25 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
   #firstByteMs: number | undefined;
   #over = false;
 
-  constructor(permit: Permit, exchange: Exchange, context: ForwardContext, resolve: (outcome: Outcome) => void) {
+  /** `began`: when the permit was taken, in the time of the clock's `monotonic`. */
+  constructor(permit: Permit, exchange: Exchange, context: ForwardContext, resolve: (outcome: Outcome) => void, began: number = context.clock.monotonic()) {
     this.#permit = permit;
     this.#exchange = exchange;
     this.#context = context;
     this.#resolve = resolve;
-    this.#began = context.clock.monotonic();
+    this.#began = began;
     this.#gate = new MeteredGate(permit.spending, 'bytes_in', this);
   }
 
-  start(): void {
+  /** `connected`: what was dialled already, to be used in the place of another connection. */
+  start(connected?: OriginConnection): void {
     const { transfer } = this.#exchange;
     transfer.events = this;
+    if (connected !== undefined) this.#upstream = upstreamOn(connected, this.#context.sweep);
     if (transfer.isGone) return this.gone();
     if (this.#permit.stop.reason !== undefined) return this.#onStop();
     this.#permit.stop.onStop = this.#onStop;
+    if (this.#upstream !== undefined) return this.#use(this.#upstream);
     // What can't be sent twice is not sent on a connection that may be dead.
     const pooled = this.#permit.upgrade !== undefined ? undefined : this.#context.pool.take(this.#permit.pool_key, this.#permit.addresses);
     if (pooled === undefined) this.#dial();
@@ -66,8 +69,7 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
   }
 
   #dial(): void {
-    const { sweep, clock, limits } = this.#context;
-    this.#dialling = dial(this.#permit, (address, to) => new Upstream(address, to, sweep), clock, limits);
+    this.#dialling = dialUpstream(this.#permit, this.#context);
     this.#dialling.connected.then((upstream) => {
       this.#dialling = undefined;
       if (this.#over) upstream.destroy();
@@ -221,16 +223,15 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
   /** The origin is gone before its answer was complete. */
   #lost(error: NodeJS.ErrnoException | undefined): void {
     if (this.#over) return;
-    const { host, port, method } = this.#permit;
+    const { host, port } = this.#permit;
     const stale = this.#upstream!.uses > 1 && !this.#heard && !this.#retried;
-    const { framing } = this.#exchange.head;
-    if (stale && framing.kind === 'none' && idempotent.has(method)) {
+    if (stale && mayBeSentAgain(this.#exchange.head)) {
       this.#retried = true;
       void this.#tryAgain();
       return;
     }
-    const failure = upstreamFailure(error, `${host}:${port}`);
-    this.#fail(failure.code, this.#heard ? `${host}:${port} closed the connection before its answer was complete.` : failure.message);
+    const { code, message, extras } = upstreamFailure(error, `${host}:${port}`, this.#heard);
+    this.#fail(code, message, extras.next_steps);
   }
 
   async #tryAgain(): Promise<void> {
@@ -290,6 +291,8 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
       bytes_in: this.#gate.passed,
       first_byte_ms: this.#firstByteMs,
       duration_ms: this.#context.clock.monotonic() - this.#began,
+      ...(this.#upstream !== undefined && { http_version: '1.1' }),
+      ...(this.#upstream?.tls !== undefined && { tls: this.#upstream.tls }),
       ...(meter !== undefined && { meter }),
     });
   }

@@ -2,6 +2,8 @@
 export interface ForwardLimits {
   /** For a TCP connection to any of the permit's addresses. */
   readonly connect_ms: number;
+  /** For TLS with the origin once it is connected. */
+  readonly handshake_ms: number;
   /** Before the next address is tried beside the one that does not answer (RFC 8305, section 5). */
   readonly stagger_ms: number;
   /** Addresses tried at most for one dial. */
@@ -28,6 +30,7 @@ export interface ForwardLimits {
 
 export const forwardLimits: ForwardLimits = {
   connect_ms: 10_000,
+  handshake_ms: 10_000,
   stagger_ms: 250,
   addresses: 6,
   first_byte_ms: 60_000,

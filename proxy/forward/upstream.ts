@@ -1,9 +1,10 @@
 import { connect, type Socket } from 'node:net';
-import { HeadCollector } from '../wire/head-collector.ts';
 import { nowhere } from '../roster.ts';
+import { HeadCollector } from '../wire/head-collector.ts';
 import { Output } from '../wire/output.ts';
 import { ResponseHeads } from '../wire/repeated-head.ts';
 import type { Sweep, Watched } from '../wire/sweep.ts';
+import type { OriginConnection, OriginTls } from './origin-connection.ts';
 
 /** Who has the connection now. */
 export interface UpstreamUser {
@@ -24,6 +25,7 @@ export class Upstream implements Watched {
   readonly socket: Socket;
   readonly output: Output;
   readonly address: string;
+  readonly tls: OriginTls | undefined;
   /** Collects heads of answers. */
   readonly heads = new HeadCollector(false);
   readonly answers = new ResponseHeads();
@@ -37,20 +39,12 @@ export class Upstream implements Watched {
   due = Infinity;
   place = nowhere;
 
-  /** `address` is what is recorded; where an upstream proxy is in between, the socket goes there. */
-  constructor(address: string, { host, port }: { readonly host: string; readonly port: number }, sweep: Sweep) {
+  /** `address` is what is recorded. What is read has to be given to `read`. */
+  constructor(address: string, socket: Socket, sweep: Sweep, tls?: OriginTls) {
     this.address = address;
+    this.tls = tls;
     this.#sweep = sweep;
-    this.socket = connect({
-      host, port, noDelay: true, autoSelectFamily: false,
-      onread: {
-        buffer: readBuffer,
-        callback: (bytes) => {
-          this.read(bytes === readBuffer.length ? readBuffer : readBuffer.subarray(0, bytes));
-          return true;
-        },
-      },
-    });
+    this.socket = socket;
     this.output = new Output(this.socket);
     this.socket.on('drain', () => this.#user?.onDrain());
     this.socket.on('end', () => { if (this.#user === undefined) this.socket.destroy(); else this.#user.onEnd(); });
@@ -110,4 +104,28 @@ export class Upstream implements Watched {
     if (this.#user === undefined) this.socket.destroy();
     else this.#user.onOverdue();
   }
+}
+
+/** Connects in clear text; where an upstream proxy is in between, `to` is there. */
+export function openUpstream(address: string, { host, port }: { readonly host: string; readonly port: number }, sweep: Sweep): Upstream {
+  const socket = connect({
+    host, port, noDelay: true, autoSelectFamily: false,
+    onread: {
+      buffer: readBuffer,
+      callback: (bytes) => {
+        upstream.read(bytes === readBuffer.length ? readBuffer : readBuffer.subarray(0, bytes));
+        return true;
+      },
+    },
+  });
+  const upstream = new Upstream(address, socket, sweep);
+  return upstream;
+}
+
+/** Speaks HTTP/1 on what is connected already. */
+export function upstreamOn({ address, socket, tls }: OriginConnection, sweep: Sweep): Upstream {
+  const upstream = new Upstream(address, socket, sweep, tls);
+  socket.on('data', (bytes: Buffer) => { upstream.read(bytes); });
+  socket.resume();
+  return upstream;
 }

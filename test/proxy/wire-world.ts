@@ -1,4 +1,5 @@
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { systemClock } from '../../contracts/clock.ts';
@@ -79,13 +80,15 @@ export interface Origin {
   readonly peer: (index: number) => Promise<Peer>;
 }
 
-export async function startOrigin(lifetime: Lifetime, onPeer: (peer: Peer, index: number) => void = () => { /* Keeps silent. */ }, options: { readonly allowHalfOpen?: boolean } = {}): Promise<Origin> {
+export async function startOrigin(lifetime: Lifetime, onPeer: (peer: Peer, index: number) => void = () => { /* Keeps silent. */ }, options: { readonly allowHalfOpen?: boolean; readonly tls?: TlsOptions } = {}): Promise<Origin> {
   const peers: Peer[] = [];
-  const server = createServer({ allowHalfOpen: options.allowHalfOpen ?? true, noDelay: true }, (socket) => {
+  const onSocket = (socket: Socket): void => {
     const peer = new Peer(socket);
     peers.push(peer);
     onPeer(peer, peers.length - 1);
-  });
+  };
+  const accepted = { allowHalfOpen: options.allowHalfOpen ?? true, noDelay: true };
+  const server = options.tls === undefined ? createServer(accepted, onSocket) : createTlsServer({ ...accepted, ...options.tls }, onSocket);
   await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
   lifetime.teardown(() => {
     for (const peer of peers) peer.socket.destroy();
@@ -175,6 +178,8 @@ export function permitFor(exchange: Exchange, fields: Partial<PermitFields> = {}
 export interface WireProxyOptions {
   readonly accept?: Partial<AcceptLimits>;
   readonly forward?: Partial<ForwardLimits>;
+  /** Authorities of origins, in PEM. */
+  readonly upstreamCa?: string;
   readonly source?: ListenerSource;
   readonly permit?: (exchange: Exchange) => Partial<PermitFields> | Promise<Partial<PermitFields>>;
   /** Instead of forwarding everything. */
@@ -197,7 +202,7 @@ export async function startWireProxy(lifetime: Lifetime, options: WireProxyOptio
   const clock = systemClock;
   const sweep = new Sweep(clock);
   const limits = { ...acceptLimits, ...options.accept };
-  const forwarder = createForwarder({ clock, sweep, limits: { ...forwardLimits, ...options.forward } });
+  const forwarder = createForwarder({ clock, sweep, limits: { ...forwardLimits, ...options.forward }, upstreamCa: options.upstreamCa });
   const outcomes: Outcome[] = [];
   const exchanges: Exchange[] = [];
   const forward: Forwarder['forward'] = async (permit, exchange) => {
