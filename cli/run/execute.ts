@@ -17,6 +17,7 @@ import { persist } from './persist.ts';
 import { connectRun } from './connect-run.ts';
 import { createRelay } from './relay.ts';
 import { passStdio } from './stdio.ts';
+import { trustFor } from './trust.ts';
 import { verdictOf, type Verdict } from './verdict.ts';
 import type { RunWatch } from './watch.ts';
 
@@ -47,12 +48,14 @@ export async function executeRun(plan: RunPlan, environment: Environment, line: 
     const creating = createRun(api, plan, firmly);
     // What the jail needs is loaded while the control plane works.
     const loading = Promise.all([import('../../sandbox/start-jail.ts'), import('./watch.ts')]);
+    const trusting = trustFor(plan.policy, plan.dataFolder);
+    trusting.catch(() => { /* Heard of below, where the run can be ended. */ });
     const [created, [{ startJail }, { watchRun }]] = await Promise.all([creating, loading]);
     const relay = createRelay(connectRun(plan.dataFolder, created.short_id, systemClock));
     let jail: Jail;
     try {
       if (created.proxies.acknowledged === 0) throw new SallyportError('control_plane_unreachable', 'No proxy worker has taken the run up.', { next_steps: ['Try again; if it stays, run sallyport down and look at the log.'] });
-      jail = await startJail({ ...plan.jail, run_id: created.run_id }, { onConnection: (socket) => relay.accept(socket) });
+      jail = await startJail({ ...plan.jail, run_id: created.run_id, ...await trusting }, { onConnection: (socket) => relay.accept(socket) });
     } catch (error) {
       await firmly(() => endRun(api, created.run_id, { state: 'Failed', reason: `the jail could not be started: ${(error as Error).message}` }));
       throw error;

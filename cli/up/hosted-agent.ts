@@ -6,6 +6,7 @@ import { agentLog } from '../data-folder-paths.ts';
 import { jailNotes } from '../report/notes.ts';
 import { connectRun } from '../run/connect-run.ts';
 import { createRelay } from '../run/relay.ts';
+import { trustFor } from '../run/trust.ts';
 import { verdictOf } from '../run/verdict.ts';
 import { openAgentLog, type AgentLog } from './agent-log.ts';
 
@@ -65,13 +66,13 @@ export class HostedAgent {
   }
 
   async #attend(): Promise<void> {
-    const { run_id, short_id, command } = this.wanted;
+    const { run_id, short_id, command, intercept } = this.wanted;
     const log = openAgentLog(agentLog(this.#folder, run_id));
     const relay = createRelay(connectRun(this.#folder, short_id, systemClock));
     try {
       // Not loaded before there is an agent.
       const { startJail } = await import('../../sandbox/start-jail.ts');
-      const jail = await startJail({ ...command, run_id, keep_out: [this.#folder] }, { onConnection: (socket) => relay.accept(socket) });
+      const jail = await startJail({ ...command, run_id, keep_out: [this.#folder], ...await trustFor({ intercept }, this.#folder) }, { onConnection: (socket) => relay.accept(socket) });
       this.#jail = jail;
       if (this.#ended) void jail.kill();
       jail.stdin.on('error', () => { /* The agent has ended. */ });
