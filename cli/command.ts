@@ -35,6 +35,11 @@ export function apiOf(options: TargetOptions, environment: Environment): ApiClie
   return localApi(apiSocket(dataFolderOf(options, environment)));
 }
 
+/** For options that may be given more than once. */
+export function collect(value: string, before: readonly string[] | undefined): readonly string[] {
+  return [...(before ?? []), value];
+}
+
 export function printJson(value: unknown): void {
   process.stdout.write(`${terminalJson(value, 2)}\n`);
 }

@@ -50,7 +50,7 @@ export function readEnvironment(variables: Variables = process.env): Environment
     proxyToken: nonEmpty(variables['SALLYPORT_PROXY_TOKEN']),
     noColor: nonEmpty(variables['NO_COLOR']) !== undefined || variables['TERM'] === 'dumb',
     variable: (name) => variables[name],
-    forChildren: Object.fromEntries(['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'].flatMap((name) => {
+    forChildren: Object.fromEntries(['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR', 'SSL_CERT_FILE', 'SSL_CERT_DIR'].flatMap((name) => {
       const value = variables[name];
       return value === undefined ? [] : [[name, value]];
     })),

@@ -1,9 +1,8 @@
 import type { Command } from 'commander';
 import type { Channel } from '../contracts/run.ts';
+import { collect } from './command.ts';
 import { UsageError } from './failure.ts';
 import { readPolicyOptions, type PolicyFlags, type PolicyOptions } from './policy-options.ts';
-
-const collect = (value: string, before: readonly string[] | undefined): readonly string[] => [...(before ?? []), value];
 
 export function policyFlags(command: Command): Command {
   return command

@@ -27,6 +27,8 @@ const configurationSchema = z.strictObject({
   own_addresses: z.array(endpoint).default([]),
   /** Which hosts are reached by an operator's own proxy; the first rule that names a host decides, and what none names is dialled directly. */
   upstream_proxies: upstreamProxiesSchema.default([]),
+  /** Authorities in PEM that origins may have their certificates from, beside the system's. */
+  upstream_ca: z.string().min(1).optional(),
   /** Journal bytes on disk, shipped and sealed or not, above which nothing new begins. */
   journal_max_bytes: z.int().min(1024 * 1024).default(1024 * 1024 * 1024),
 });

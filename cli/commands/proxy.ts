@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto';
 import { resolve } from 'node:path';
 import { systemClock } from '../../contracts/clock.ts';
 import { SallyportError } from '../../contracts/errors.ts';
-import { dataFolderOf, dataOption, example, jsonOption, type TargetOptions } from '../command.ts';
+import { collect, dataFolderOf, dataOption, example, jsonOption, type TargetOptions } from '../command.ts';
 import type { Environment } from '../config.ts';
 import { UsageError } from '../failure.ts';
 import { listenOption, workersOption } from '../up/options.ts';
@@ -12,6 +12,7 @@ import { compileCacheVariable } from '../up/compile-cache.ts';
 import { describeReady } from '../up/describe.ts';
 import { startProxy, type ProxyOptions } from '../up/proxy-supervisor.ts';
 import { proxyTokenShape } from '../up/proxy-token.ts';
+import { readUpstreamAuthorities } from '../up/upstream-authorities.ts';
 import { readUpstreamProxies } from '../up/upstream-proxies.ts';
 import { stopOnSignals } from '../up/signals.ts';
 
@@ -22,6 +23,7 @@ interface Options extends TargetOptions {
   readonly tokenFile?: string;
   readonly ca?: string;
   readonly upstreamProxies?: string;
+  readonly upstreamCa?: readonly string[];
   readonly insecureControlPlane?: boolean;
   readonly withoutTls?: boolean;
 }
@@ -34,6 +36,7 @@ export function define(command: Command, environment: Environment): void {
     .option('--token-file <file>', 'what sallyport proxy token says there (default: SALLYPORT_PROXY_TOKEN)')
     .option('--ca <file>', 'certificate (PEM) to trust for the control plane, instead of the system\'s')
     .option('--upstream-proxies <file>', 'by which proxy of yours which hosts are reached (docs/operations.md)')
+    .option('--upstream-ca <file>', 'certificates (PEM) of authorities to trust for origins, beside the system\'s; may be given more than once', collect)
     .option('--insecure-control-plane', 'allow http:// to other machines: the token is then readable on the network')
     .option('--without-tls', 'allow --listen on addresses other than loopback: tokens are then readable on the network')
     .action((options: Options) => proxy(options, environment));
@@ -78,6 +81,7 @@ function readOptions(options: Options, environment: Environment): ProxyOptions &
   return {
     dataFolder: dataFolderOf(options, environment), listen, workers, token, warnings,
     upstreamProxies: options.upstreamProxies === undefined ? [] : readUpstreamProxies(resolve(options.upstreamProxies)),
+    upstreamCa: readUpstreamAuthorities(options.upstreamCa ?? []),
     controlPlane: { url: url.origin, ...(ca !== undefined && { ca }) },
     childEnvironment: { ...environment.forChildren, ...compileCacheVariable() },
   };

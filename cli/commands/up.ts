@@ -2,7 +2,7 @@ import type { Command } from 'commander';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../contracts/clock.ts';
-import { dataFolderOf, dataOption, example, jsonOption, type TargetOptions } from '../command.ts';
+import { collect, dataFolderOf, dataOption, example, jsonOption, type TargetOptions } from '../command.ts';
 import type { Environment } from '../config.ts';
 import { localProblem, UsageError } from '../failure.ts';
 import type { ListenAddress } from '../listen-address.ts';
@@ -11,6 +11,7 @@ import { compileCacheVariable } from '../up/compile-cache.ts';
 import type { StartMessage } from '../up/messages.ts';
 import { listenOption, workersOption } from '../up/options.ts';
 import { stopOnSignals } from '../up/signals.ts';
+import { readUpstreamAuthorities } from '../up/upstream-authorities.ts';
 import { readUpstreamProxies } from '../up/upstream-proxies.ts';
 import { startUp, type UpOptions } from '../up/supervisor.ts';
 
@@ -23,6 +24,7 @@ interface Options extends TargetOptions {
   readonly policies?: string;
   readonly workers: string;
   readonly upstreamProxies?: string;
+  readonly upstreamCa?: readonly string[];
   readonly socketsOnly?: boolean;
   readonly withoutTls?: boolean;
 }
@@ -34,6 +36,7 @@ export function define(command: Command, environment: Environment): void {
     .option('--policies <dir>', 'policy folder (default: the one that comes along)')
     .option('--workers <n>', 'proxy workers', '1')
     .option('--upstream-proxies <file>', 'by which proxy of yours which hosts are reached (docs/operations.md)')
+    .option('--upstream-ca <file>', 'certificates (PEM) of authorities to trust for origins, beside the system\'s; may be given more than once', collect)
     .option('--sockets-only', 'no TCP at all; ends 60 s after its last run')
     .option('--without-tls', 'allow addresses other than loopback: tokens are then readable on the network')
     .action((options: Options) => up(options, environment));
@@ -67,6 +70,7 @@ function readOptions(options: Options, environment: Environment): UpOptions {
     dataFolder: dataFolderOf(options, environment),
     listen, api, workers,
     upstreamProxies: options.upstreamProxies === undefined ? [] : readUpstreamProxies(resolve(options.upstreamProxies)),
+    upstreamCa: readUpstreamAuthorities(options.upstreamCa ?? []),
     policiesFolder: options.policies === undefined ? fileURLToPath(new URL('../../policies', import.meta.url)) : resolve(options.policies),
     databaseUrl: environment.databaseUrl,
     idleMs: options.socketsOnly === true ? idleMs : undefined,

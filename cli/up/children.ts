@@ -44,12 +44,14 @@ export interface WorkerOptions {
   /** Whether jailed runs live on this machine. */
   readonly jails: boolean;
   readonly upstreamProxies: readonly UpstreamProxyRule[];
+  /** In PEM. */
+  readonly upstreamCa: string | undefined;
 }
 
 /** The first descriptor after the standard ones and the channel of messages. */
 const inheritedDescriptor = 4;
 
-export function describeWorker({ dataFolder, token, environment, log }: Common, { count, listening, controlPlane, jails, upstreamProxies }: WorkerOptions, slot: number): ChildDescription {
+export function describeWorker({ dataFolder, token, environment, log }: Common, { count, listening, controlPlane, jails, upstreamProxies, upstreamCa }: WorkerOptions, slot: number): ChildDescription {
   return {
     ...log, environment,
     name: count === 1 ? 'proxy worker' : `proxy worker ${slot}`,
@@ -59,6 +61,7 @@ export function describeWorker({ dataFolder, token, environment, log }: Common, 
       const { address, own } = await controlPlane();
       return {
         data_folder: dataFolder, slot, control_plane: address, data_plane_token: token, durability: 'crash', jails, upstream_proxies: upstreamProxies,
+        ...(upstreamCa !== undefined && { upstream_ca: upstreamCa }),
         own_addresses: [listening?.address, own].filter((known) => known !== undefined),
         ...(listening !== undefined && { listen: { descriptor: inheritedDescriptor } }),
       };

@@ -15,6 +15,8 @@ export interface ProxyOptions {
   readonly controlPlane: { readonly url: string; readonly ca?: string };
   readonly token: string;
   readonly upstreamProxies: readonly UpstreamProxyRule[];
+  /** Authorities of origins beside the system's, in PEM. */
+  readonly upstreamCa: string | undefined;
   readonly childEnvironment: Readonly<Record<string, string>>;
 }
 
@@ -27,7 +29,7 @@ export async function startProxy(options: ProxyOptions, clock: Clock): Promise<U
     const listening = bindListeningSocket(options.listen);
     own({ stop: () => listening.close() });
     const workers = new Workers(count, (slot) => describeWorker(common, {
-      count, listening, jails: false, upstreamProxies: options.upstreamProxies, controlPlane: () => Promise.resolve({ address: options.controlPlane, own: undefined }),
+      count, listening, jails: false, upstreamProxies: options.upstreamProxies, upstreamCa: options.upstreamCa, controlPlane: () => Promise.resolve({ address: options.controlPlane, own: undefined }),
     }, slot), clock);
     own(workers);
     return { report: await workers.start(), replaceWorkers: (drainMs) => workers.replace(drainMs) };

@@ -20,6 +20,8 @@ export interface UpOptions {
   readonly workers: number;
   /** Default: every host is dialled directly. */
   readonly upstreamProxies?: readonly UpstreamProxyRule[];
+  /** Authorities of origins beside the system's, in PEM. */
+  readonly upstreamCa?: string | undefined;
   readonly policiesFolder: string;
   readonly databaseUrl: string | undefined;
   /** Milliseconds without a hold after which it ends; `undefined`: never by itself. */
@@ -42,7 +44,7 @@ export async function startUp(options: UpOptions, clock: Clock): Promise<Up> {
     // Their code is loaded meanwhile; their configuration waits for where the control plane listens.
     const known = Promise.withResolvers<Addresses>();
     const workers = new Workers(count, (slot) => describeWorker(common, {
-      count, listening, jails: true, upstreamProxies: options.upstreamProxies ?? [],
+      count, listening, jails: true, upstreamProxies: options.upstreamProxies ?? [], upstreamCa: options.upstreamCa,
       controlPlane: async () => ({ address: { socket_path: apiSocket(dataFolder) }, own: addressIn(await known.promise, 'api') }),
     }, slot), clock);
     own(workers);

@@ -30,7 +30,7 @@ test('all mistakes are told together', (t) => {
   t.is(error?.extras.errors?.length, 3);
 });
 
-test('a child process gets no variable that may hold a secret', (t) => {
-  const { forChildren } = readEnvironment({ HOME: '/h', PATH: '/bin', DATABASE_URL: 'postgres://secret', AWS_SECRET_ACCESS_KEY: 'secret', SALLYPORT_URL: 'https://a.example', SALLYPORT_API_KEY: 'secret' });
-  t.deepEqual(forChildren, { HOME: '/h', PATH: '/bin' });
+test('a child process gets no variable that may hold a secret, or that weakens TLS', (t) => {
+  const { forChildren } = readEnvironment({ HOME: '/h', PATH: '/bin', DATABASE_URL: 'postgres://secret', AWS_SECRET_ACCESS_KEY: 'secret', SALLYPORT_URL: 'https://a.example', SALLYPORT_API_KEY: 'secret', SSL_CERT_FILE: '/roots.pem', NODE_TLS_REJECT_UNAUTHORIZED: '0', NODE_EXTRA_CA_CERTS: '/more.pem', NODE_OPTIONS: '--tls-min-v1.0' });
+  t.deepEqual(forChildren, { HOME: '/h', PATH: '/bin', SSL_CERT_FILE: '/roots.pem' });
 });
