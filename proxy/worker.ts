@@ -26,6 +26,9 @@ import { FailedAttempts, refusalLimits } from './identify/attempts.ts';
 import { attributionOf } from './identify/identify.ts';
 import { ended } from './identify/rules.ts';
 import { InsideConnections } from './inside-connections.ts';
+import { openAuthorities } from './intercept/authorities.ts';
+import { Leaves } from './intercept/leaves.ts';
+import { protocolsFor } from './intercept/protocols.ts';
 import { InternalRoute } from './internal/internal-route.ts';
 import { startMetrics } from './metrics/push.ts';
 import { timed } from './metrics/timed.ts';
@@ -96,7 +99,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
     },
   });
   const sweep = new Sweep(clock);
-  const forwarder = createForwarder({ clock, sweep, limits: forwardLimits });
+  const forwarder = createForwarder({ clock, sweep, limits: forwardLimits, upstreamCa: configuration.upstream_ca });
   const ending = new Set<Promise<void>>();
 
   const runs = new Runs({
@@ -146,9 +149,10 @@ export async function startWorker(configuration: Configuration, { clock, resolve
   const handler = (exchange: Exchange): Promise<void> => handle(context, exchange);
   const onRefused = (refused: Refused): string | undefined => recordRefused(context, refused);
   const shared = { clock, sweep, onRefused, limits: acceptLimits, caps: new ConnectionCaps(acceptLimits) };
+  const leaves = new Leaves(openAuthorities(data_folder, clock), clock);
   const inside = new InsideConnections({
     limits: acceptLimits, sweep, onRefused,
-    tlsFor: () => { throw new SallyportError('not_supported', 'TLS inside a tunnel is not looked into yet.'); },
+    tlsFor: (run_id, host, _port, offered) => ({ context: leaves.secureContext(host, run_id), protocols: protocolsFor(offered, undefined) }),
   });
   const usable = Promise.withResolvers<void>();
   const lookWhetherUsable = (): void => { if (context.unready() === undefined) usable.resolve(); };

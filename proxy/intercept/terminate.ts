@@ -27,7 +27,7 @@ const distrust = /ALERT_(?:UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN|UNSUPP
 
 /**
  * Is the server of a client's TLS. The stream still holds the ClientHello; it is closed where the two do not agree, and `failed` told a
- * clause for a person. No session is renegotiated (CVE-2009-3555, and floods of it).
+ * clause for a person. The context must forbid renegotiation (CVE-2009-3555, and floods of it).
  */
 export function terminate(stream: Duplex, { context, protocols, sweep, handshake_ms }: TerminateOptions, done: (terminated: Terminated) => void, failed: (problem: string) => void): void {
   const secure = new TLSSocket(stream, { isServer: true, secureContext: context, ALPNProtocols: [...protocols] });
@@ -47,13 +47,14 @@ export function terminate(stream: Duplex, { context, protocols, sweep, handshake
     failed(late ? 'its handshake did not end in time' : clauseOf(problem));
   };
   sweep.add(watched);
-  // Stays: whoever takes the stream learns what went wrong by the close that follows.
+  // Both stay: whoever takes the stream learns what went wrong by the close that follows. Without a tls.Server, which would choose a
+  // certificate by the name in TLS rather than by the CONNECT, nobody else hears what TLS itself reports.
   secure.on('error', (error: NodeJS.ErrnoException) => { problem ??= error; });
+  secure.on('_tlsError' as 'error', (error) => { secure.destroy(error); });
   secure.once('close', onClose);
   secure.once('secure', () => {
     sweep.remove(watched);
     secure.off('close', onClose);
-    secure.disableRenegotiation();
     done({ stream: secure, protocol: secure.alpnProtocol === 'h2' ? 'h2' : 'http/1.1', version: secure.getProtocol() ?? 'unknown' });
   });
 }
