@@ -13,10 +13,13 @@ export interface CachedContext<T> {
 export class ContextCache<T> {
   readonly #most: number;
   readonly #runs: Map<string, Map<string, CachedContext<T>>> = new Map();
+  readonly #dropped: (context: T) => void;
   #size = 0;
 
-  constructor(most: number) {
+  /** `dropped` is told of each context that is kept no more. */
+  constructor(most: number, dropped: (context: T) => void) {
     this.#most = most;
+    this.#dropped = dropped;
   }
 
   get size(): number {
@@ -59,7 +62,11 @@ export class ContextCache<T> {
   }
 
   #remove(runId: string, hosts: Map<string, CachedContext<T>>, host: string): void {
-    if (hosts.delete(host)) this.#size--;
+    const entry = hosts.get(host);
+    if (entry === undefined) return;
+    hosts.delete(host);
+    this.#size--;
     if (hosts.size === 0) this.#runs.delete(runId);
+    this.#dropped(entry.context);
   }
 }

@@ -41,11 +41,11 @@ export class Leaves {
   constructor(authorities: Authorities, clock: Clock, most: number = mostContexts) {
     this.#authorities = authorities;
     this.#clock = clock;
-    this.#contexts = new ContextCache(most);
+    this.#contexts = new ContextCache(most, release);
   }
 
   /**
-   * For a server's side of TLS in which this run reaches this canonical host (a name or an address). ALPN is the caller's. Takes
+   * To be used at once: one of the next calls may release it. For a server's side of TLS in which this run reaches this canonical host (a name or an address). ALPN is the caller's. Takes
    * 0.3 ms when it has to be made. Throws `authority` when nobody can sign, `ambiguous_target` for another spelling of a host.
    */
   secureContext(host: string, run_id: string): SecureContext {
@@ -81,6 +81,15 @@ export class Leaves {
     this.#minter = { signer, mint: leafMaker(issuer, this.#key.publicKey), ticket_secret: Buffer.from(hkdfSync('sha256', secret, 'sallyport', 'session tickets', 32)) };
     return this.#minter;
   }
+}
+
+/**
+ * Gives the memory back at once. Left to the collector, which sees a hundredth of what a context holds, 50,000 names in a row leave 900
+ * MiB. Connections keep what they need of it.
+ */
+function release({ context }: SecureContext): void {
+  const native = context as { close?(): void };
+  native.close?.();
 }
 
 /** 48 bytes as OpenSSL wants them: name, HMAC key, AES key (SSL_CTX_set_tlsext_ticket_keys). */
