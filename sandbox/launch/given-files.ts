@@ -15,5 +15,7 @@ export function givenFiles({ uid, gid }: Account): readonly { readonly path: str
     { path: '/etc/hosts', content: '127.0.0.1 localhost jail\n::1 localhost\n' },
     { path: '/etc/nsswitch.conf', content: 'passwd: files\ngroup: files\nhosts: files\nservices: files\nprotocols: files\n' },
     { path: '/etc/resolv.conf', content: '' },
+    // Debian's launcher of Chromium fails where this folder is missing. Its own sandbox needs namespaces, which the jail refuses; the jail is one.
+    { path: '/etc/chromium.d/sallyport', content: 'export CHROMIUM_FLAGS="$CHROMIUM_FLAGS --no-sandbox"\n' },
   ];
 }
