@@ -6,6 +6,8 @@ import { formatAuthority } from './host.ts';
 /** What was judged, as far as the words for it go. */
 export interface Judged {
   readonly act: 'connect' | 'request';
+  /** Of a request; of what would go through a tunnel, as far as somebody knows. */
+  readonly scheme: 'http' | 'https' | undefined;
   readonly host: string;
   readonly port: number;
   readonly method: string;
@@ -52,9 +54,8 @@ export function allowFlag({ act, host, port, method }: Judged): string {
 const longestPath = 200;
 
 /** The address of an act, without its query: values there may be secrets. */
-export function addressOf({ act, host, port, path }: Judged): string {
-  const scheme = act === 'connect' ? 'https' : 'http';
-  return `${scheme}://${formatAuthority(host, port, act === 'connect' ? 443 : 80)}${path === undefined || path.length > longestPath ? '/' : path}`;
+export function addressOf({ act, scheme = act === 'connect' ? 'https' : 'http', host, port, path }: Judged): string {
+  return `${scheme}://${formatAuthority(host, port, scheme === 'https' ? 443 : 80)}${path === undefined || path.length > longestPath ? '/' : path}`;
 }
 
 /** Where an agent hears what would be allowed instead. */

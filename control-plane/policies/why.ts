@@ -10,7 +10,7 @@ import { balancesOf } from '../budgets/commands.ts';
 import { getRun } from '../runs/commands.ts';
 import { withWallClock, type Run } from '../runs/rules.ts';
 import type { Services } from '../services.ts';
-import { alternativesTo, isInternal, nameOf, partsOf, type Question } from './question.ts';
+import { alternativesTo, isInternal, nameOf, partsOf, tunnelTo, type Question } from './question.ts';
 
 /** Answer of `GET /chat/why`. */
 export interface Why {
@@ -32,16 +32,18 @@ export interface Why {
 const alternativesMax = 6;
 
 /** What the proxy would answer now, and what would be allowed instead. `forAgent`: reasons that are not for its eyes are left out. */
-export async function explain(services: Services, engine: Engine, run_id: string, question: Question, forAgent: boolean): Promise<Why> {
+export async function explain(services: Services, engine: Engine, run_id: string, asked: Question, forAgent: boolean): Promise<Why> {
   const { kysely } = services.database;
   const run = await getRun(kysely, run_id);
+  const question = asked.scheme === 'https' && !run.policy.intercept ? tunnelTo(asked) : asked;
   const now = services.clock.now();
   const budget = withWallClock((await balancesOf(kysely, [run_id])).get(run_id) ?? {}, run, now);
   const known = { url: addressOf(question), method: question.method, act: question.act, budget, run_state: run.state, revision: engine.revision } as const;
   if (isInternal(question)) {
     return { ...known, effect: 'allow', code: null, reasons: [], next_steps: ['This is the API of your own run (/chat/...); policy and budget have no say in it.'] };
   }
-  const judge = (asked: Question): Answer => answerTo(engine.decide(buildPolicyInput(partsOf(asked, run, now))), asked);
+  const decide = (one: Question): Decision => engine.decide(buildPolicyInput(partsOf(one, run, now)));
+  const judge = (one: Question): Answer => answerTo(decide, one, run.policy.intercept);
   const { decision, ...answer } = judge(question);
   const shown = decision.reasons.filter(({ visible_to_agent }) => visible_to_agent || !forAgent);
   const next_steps = [...inTheWay(run, budget), ...answer.next_steps, ...alternatives(answer, question, judge), ...notes(run, answer, question)];
@@ -55,16 +57,25 @@ interface Answer {
   readonly decision: Decision;
 }
 
-/** As `proxy/enforce/` takes it: a tunnel that is allowed only where somebody can look inside is none on the port of TLS. */
-function answerTo(decision: Decision, question: Question): Answer {
-  if (decision.effect !== 'allow') {
-    const { effect, code, next_steps } = verdictOf(decision, question);
-    return { effect, code, next_steps: next_steps.length > 0 || code.startsWith('core.') ? next_steps : [errorCatalogue[code as ErrorCode].next], decision };
+/** As `proxy/enforce/` takes it: a request in TLS needs its tunnel, and a tunnel that nobody may look into a rule that lets it pass unseen. */
+function answerTo(decide: (question: Question) => Decision, question: Question, intercept: boolean): Answer {
+  const first = decide(question.scheme === 'https' ? tunnelTo(question) : question);
+  if (first.effect !== 'allow') return refusal(first, question);
+  const allowed = (decision: Decision, next_steps: readonly string[] = []): Answer => ({ effect: 'allow', code: null, next_steps, decision });
+  if (question.act === 'request' && question.scheme === 'http') return allowed(first);
+  if (first.obligations.some(({ type }) => type === 'passthrough')) return allowed(first, question.act === 'request' ? ['It goes through an opaque tunnel: nobody looks inside, so method and path do not matter.'] : []);
+  if (question.act === 'request') {
+    const inside = decide(question);
+    return inside.effect === 'allow' ? allowed(inside) : refusal(inside, question);
   }
-  const unseen = question.act === 'request' || decision.obligations.some(({ type }) => type === 'passthrough');
-  if (unseen) return { effect: 'allow', code: null, next_steps: [], decision };
-  if (!question.tls && question.port !== 443) return { effect: 'allow', code: null, next_steps: ['Plain HTTP inside this tunnel is judged request by request; anything else is refused.'], decision };
-  return { effect: 'deny', code: 'needs_interception', next_steps: [`Ask the operator to allow it as an opaque tunnel: ${allowFlag(question)}.`], decision };
+  if (intercept) return allowed(first, ['Each request inside this tunnel, and inside its TLS, is judged by itself; anything else is refused.']);
+  if (question.scheme === 'http' && question.port !== 443) return allowed(first, ['Plain HTTP inside this tunnel is judged request by request; anything else is refused.']);
+  return { effect: 'deny', code: 'needs_interception', next_steps: [`Ask the operator to allow it as an opaque tunnel: ${allowFlag(question)}.`], decision: first };
+}
+
+function refusal(decision: Decision, question: Question): Answer {
+  const { effect, code, next_steps } = verdictOf(decision, question);
+  return { effect, code, next_steps: next_steps.length > 0 || code.startsWith('core.') ? next_steps : [errorCatalogue[code as ErrorCode].next], decision };
 }
 
 /** What holds everything up, whatever policy says. */
@@ -78,8 +89,13 @@ function inTheWay({ state, reason }: Run, budget: Balances): readonly string[] {
 /** What would be allowed at this host; nothing where a rule that nothing can lift is in the way. */
 function alternatives({ effect, code }: Pick<Answer, 'effect' | 'code'>, question: Question, judge: (asked: Question) => Answer): readonly string[] {
   if (effect === 'allow' || code?.startsWith('core.') === true) return [];
-  const allowed = alternativesTo(question).filter((one) => judge(one).effect === 'allow').map(nameOf).slice(0, alternativesMax);
+  const allowed = alternativesTo(question).filter((one) => helps(judge(one), one)).map(nameOf).slice(0, alternativesMax);
   return [allowed.length === 0 ? `Nothing else is allowed at ${formatAuthority(question.host, question.port)} either; going around the proxy will not work.` : `Allowed here instead: ${allowed.join(', ')}.`];
+}
+
+/** A tunnel in which each request is judged again says nothing yet. */
+function helps({ effect, decision: { obligations } }: Answer, { act, scheme }: Question): boolean {
+  return effect === 'allow' && (act === 'request' || scheme === 'http' || obligations.some(({ type }) => type === 'passthrough'));
 }
 
 function notes({ policy }: Run, { effect, code }: Pick<Answer, 'effect' | 'code'>, question: Question): readonly string[] {

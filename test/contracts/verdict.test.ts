@@ -2,7 +2,7 @@ import test from 'ava';
 import type { Decision, Reason } from '../../contracts/decision.ts';
 import { verdictOf, whyStep, type Judged } from '../../contracts/verdict.ts';
 
-const judged: Judged = { act: 'request', host: 'site.test', port: 80, method: 'GET', path: '/a' };
+const judged: Judged = { act: 'request', scheme: 'http', host: 'site.test', port: 80, method: 'GET', path: '/a' };
 
 function denied(...rules: readonly string[]): Decision {
   const reasons = rules.map((rule): Reason => ({ effect: 'deny', pack: rule.split('.')[0]!, rule, message: `${rule} says no`, visible_to_agent: true }));

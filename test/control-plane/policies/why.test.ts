@@ -72,6 +72,25 @@ test.serial('the answer is what the proxy would do, with what may be asked for a
   t.like((await why('http://site.test/', 'GET', run_id, false)).reasons[0], { pack: 'run', visible_to_agent: true });
 });
 
+const lookedInto: readonly Case[] = [
+  { url: 'https://half.test/a', effect: 'allow', code: null },
+  { url: 'https://half.test/a', method: 'POST', effect: 'deny', code: 'policy_denied', says: [/--allow half\.test:443:POST/, /instead: GET https:\/\/half\.test\/a\./] },
+  { url: 'https://site.test/a', effect: 'deny', code: 'policy_denied', says: [/--allow site\.test:443:GET/, /instead: GET http:\/\/site\.test\/a, HEAD http/] },
+  { url: 'https://tunnel.test/a', method: 'DELETE', effect: 'allow', code: null, says: [/opaque tunnel/] },
+  { url: 'https://half.test/', method: 'CONNECT', effect: 'allow', code: null, says: [/Each request inside/] },
+  { url: 'https://169.254.169.254/', effect: 'deny', code: 'core.metadata_address' },
+];
+
+test.serial('where TLS is looked into, the request in it is what the answer is about', async (t) => {
+  const { run_id: intercepted } = await newRun(services, { policy: runPolicySchema.parse({ allow, intercept: true }) });
+  for (const { url, method, effect, code, says = [] } of lookedInto) {
+    const answer = await why(url, method, intercepted);
+    t.like(answer, { effect, code }, `${method} ${url}: ${JSON.stringify(answer)}`);
+    for (const pattern of says) t.regex(answer.next_steps.join('\n'), pattern, url);
+  }
+  t.like(await why('https://HALF.test/a', 'GET', intercepted), { act: 'request', url: 'https://half.test/a' });
+});
+
 test.serial('a budget that is used up, a run that is over and one that is only observed are told', async (t) => {
   const { run_id: broke } = await newRun(services, { budget: { requests: 0 }, policy: runPolicySchema.parse({ allow }) });
   t.regex((await why('http://site.test/', 'GET', broke)).next_steps[0] ?? '', /Used up: requests/);
