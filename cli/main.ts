@@ -14,6 +14,7 @@ const groups: Readonly<Record<string, string>> = {
   runs: 'start, see and stop runs',
   audit: 'read, export and verify the chain',
   policy: 'check, test and build policies',
+  ca: 'the authority that vouches for the proxy where it looks into TLS',
 };
 
 const entries: readonly Entry[] = [
@@ -34,6 +35,9 @@ const entries: readonly Entry[] = [
   { name: 'policy fmt', summary: 'format policies', load: () => import('./commands/policy-fmt.ts') },
   { name: 'policy test', summary: 'run the policies\' tests', load: () => import('./commands/policy-test.ts') },
   { name: 'policy build', summary: 'compile policies into the bundle that proxies load', load: () => import('./commands/policy-build.ts') },
+  { name: 'ca show', summary: 'the authorities: who signs now, who will, until when each is trusted', load: () => import('./commands/ca-show.ts') },
+  { name: 'ca export', summary: 'certificates of all authorities that clients outside of jails have to trust', load: () => import('./commands/ca-export.ts') },
+  { name: 'ca rotate', summary: 'make the next authority: trusted at once, it signs when the overlap is over', load: () => import('./commands/ca-rotate.ts') },
   { name: 'doctor', summary: 'what this machine can and cannot isolate, and what to do', load: () => import('./commands/doctor.ts') },
 ];
 

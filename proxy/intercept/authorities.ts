@@ -1,11 +1,10 @@
 import type { KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import { systemClock, type Clock } from '../../contracts/clock.ts';
-import type { SallyportError } from '../../contracts/errors.ts';
-import { toSallyportError } from '../../contracts/errors.ts';
+import { toSallyportError, type SallyportError } from '../../contracts/errors.ts';
 import { authorityError } from './authority-failures.ts';
 import { presentGeneration, readStateFile, writeNext } from './authority-files.ts';
-import { inOrder, mostAuthorities, rotated, signerAt, trustedAt } from './authority-rules.ts';
+import { inOrder, mostAuthorities, rotated, signerAt, trustedAt, trustedUntil } from './authority-rules.ts';
 import { makeAuthority, parseState, stateText, tidied, type AuthorityRecord } from './authority-state.ts';
 
 /** How often a worker looks whether the authorities have changed. */
@@ -21,6 +20,8 @@ interface Loaded {
 export interface Signer extends AuthorityRecord {
   readonly private_key: KeyObject;
 }
+
+const hasKey = (one: AuthorityRecord | undefined): one is Signer => one?.private_key !== undefined;
 
 const folderOf = (dataFolder: string): string => join(dataFolder, 'ca');
 
@@ -64,12 +65,11 @@ export class Authorities {
   signer(now: number): Signer {
     this.#look(now);
     const signer = signerAt(this.#loaded.all, now);
-    const key = signer?.private_key;
-    if (signer === undefined || key === undefined) throw authorityError(`${this.#folder} lacks the key of the authority that signs now.`);
+    if (!hasKey(signer)) throw authorityError(`${this.#folder} lacks the key of the authority that signs now.`);
     if (now >= signer.not_after) {
       throw authorityError(`Authority ${signer.id} has expired on ${new Date(signer.not_after).toISOString()}.`, undefined, ['sallyport ca rotate --overlap 0 makes the next one.']);
     }
-    return { ...signer, private_key: key };
+    return signer;
   }
 
   #look(now: number): void {
@@ -112,16 +112,26 @@ export function readTrusted(dataFolder: string, clock: Clock = systemClock): str
   return trustedAt(loadOrMake(folderOf(dataFolder), now).all, now).map(({ certificate }) => certificate).join('');
 }
 
-/** All that the folder holds, in the order in which they sign; none when nothing was ever made. Throws `authority`. */
-export function listAuthorities(dataFolder: string, now: number): readonly AuthorityRecord[] {
-  return load(folderOf(dataFolder), now)?.all ?? [];
+/** An authority with its place among the others. */
+export interface AuthorityView extends AuthorityRecord {
+  readonly role: 'signs' | 'will sign' | 'has signed';
+  /** Milliseconds since 1970; undefined while no other is to follow. */
+  readonly trusted_until: number | undefined;
 }
 
-/**
- * Lets the next authority begin `overlapMs` from now: the one that waits, or a new one. Returns all that are trusted. Throws
- * `authority` when there are too many.
- */
-export function rotateAuthorities(dataFolder: string, now: number, overlapMs: number): readonly AuthorityRecord[] {
+/** All that are trusted at `now`, in the order in which they sign; none when nothing was ever made. Throws `authority`. */
+export function viewAuthorities(dataFolder: string, now: number): readonly AuthorityView[] {
+  const all = load(folderOf(dataFolder), now)?.all ?? [];
+  const signer = signerAt(all, now);
+  return trustedAt(all, now).map((one) => ({
+    ...one,
+    role: one === signer ? 'signs' : one.signs_from > now ? 'will sign' : 'has signed',
+    trusted_until: trustedUntil(all, one.id),
+  }));
+}
+
+/** Lets the next authority begin `overlapMs` from now: the one that waits, or a new one. Throws `authority` when there are too many. */
+export function rotateAuthorities(dataFolder: string, now: number, overlapMs: number): void {
   const folder = folderOf(dataFolder);
   for (let tries = 0; tries < mostTries; tries++) {
     const { all, generation } = loadOrMake(folder, now);
@@ -129,8 +139,7 @@ export function rotateAuthorities(dataFolder: string, now: number, overlapMs: nu
     if (next === undefined) {
       throw authorityError(`${mostAuthorities} authorities are trusted at once, and there is no room for another.`, undefined, ['Wait until the oldest is dropped: sallyport ca show says when.']);
     }
-    const kept = tidied(next, now);
-    if (writeNext(folder, generation, stateText(kept))) return kept;
+    if (writeNext(folder, generation, stateText(tidied(next, now)))) return;
   }
   throw authorityError(`${folder} is changed by others faster than it can be rotated.`);
 }

@@ -10,10 +10,13 @@ import { authorityError, fileError } from './authority-failures.ts';
  */
 
 const shape = /^authorities\.([1-9][0-9]{0,8})\.json$/;
+const besideShape = /^\.[0-9a-f]{16}\.new$/;
 /** Eight authorities need 10 KiB. */
 const largestFile = 64 * 1024;
 /** A reader may find that its file has just given way to the next; more than this often it doesn't. */
 const mostTries = 20;
+/** A file beside that is older was left by a process that was killed. */
+const abandonedMs = 60_000;
 
 export interface StateFile {
   readonly generation: number;
@@ -119,6 +122,10 @@ function settle(folder: string, written: number): boolean {
     return false;
   }
   for (const generation of all.slice(1)) remove(fileOf(folder, generation));
+  for (const name of readdirSync(folder).filter((one) => besideShape.test(one))) {
+    const stats = lstatSync(join(folder, name), { throwIfNoEntry: false });
+    if (stats !== undefined && Date.now() - stats.mtimeMs > abandonedMs) remove(join(folder, name));
+  }
   return true;
 }
 

@@ -14,8 +14,6 @@ export const authorityLifeMs: number = 3650 * day;
 export const authorityBackdateMs: number = day;
 /** Workers look at the folder once a second, and clocks of processes are read at different instants. */
 const lagMs = 60_000;
-/** For a new one to reach every client that has to be told: the time between two working days. */
-export const defaultOverlapMs: number = day;
 export const longestOverlapMs: number = 90 * day;
 /** Of authorities trusted at once: bundles stay small, and a rotation in a loop ends. */
 export const mostAuthorities = 8;
