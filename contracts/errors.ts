@@ -26,7 +26,7 @@ export const errorCatalogue = {
   // Refusals that the proxy speaks to an agent (proxy.md's table).
   policy_denied: entry(403, 77, false, 'Denied by policy', 'Ask an operator to allow this host, port, method and path; another route will be refused as well.'),
   approval_required: entry(403, 77, true, 'Needs an approval', 'An approval has to be given before this can be sent; then repeat the same request.'),
-  needs_interception: entry(403, 77, true, 'Bytes inside this tunnel cannot be judged', 'Ask the operator to allow the host as an opaque tunnel (--allow HOST:PORT:TUNNEL), or use plain HTTP.'),
+  needs_interception: entry(403, 77, true, 'Bytes inside this tunnel cannot be judged', 'Ask the operator to look into TLS (--intercept), or to let the bytes through unseen (--allow HOST:PORT:TUNNEL); or use plain HTTP.'),
   interception_failed: entry(400, 69, false, 'TLS with the client came to nothing', 'Let the client trust the CA (sallyport ca export), or ask the operator to allow the host as an opaque tunnel (--allow HOST:PORT:TUNNEL).'),
   budget_exhausted: entry(403, 77, true, 'Budget exhausted', 'Ask an operator for a larger budget; other meters of this run can still be used.'),
   rate_limited: entry(429, 75, true, 'Too many at once', 'Wait for the time in Retry-After, then try again with fewer connections.'),

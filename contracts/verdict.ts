@@ -41,13 +41,21 @@ export function verdictOf(decision: Decision, judged: Judged, address?: string):
   return {
     effect: 'deny', code: 'policy_denied',
     detail: denying.length === 0 ? 'Nothing allows this.' : sentence(denying.find(({ visible_to_agent }) => visible_to_agent)),
-    next_steps: decision.default ? [`Ask the operator to allow it: ${allowFlag(judged)}. Another route will be refused as well.`] : [],
+    next_steps: decision.default ? [`Ask the operator to allow it: ${allowOptions(judged)}. Another route will be refused as well.`] : [],
   };
 }
 
-/** The option that would allow exactly this. */
-export function allowFlag({ act, host, port, method }: Judged): string {
-  return `--allow ${formatAuthority(host, port)}:${act === 'request' ? method : 'TUNNEL'}`;
+/** The options that would allow exactly this. What goes through a tunnel is judged where somebody can look at it, or is not looked at. */
+function allowOptions({ act, host, port, method }: Judged): string {
+  const allow = `--allow ${formatAuthority(host, port)}`;
+  if (act === 'request') return `${allow}:${method}`;
+  const judgedInside = port === 443 ? `--intercept and ${allow}` : `${allow} (and --intercept where it is TLS)`;
+  return `${judgedInside}, or ${allow}:TUNNEL to let its bytes through unseen`;
+}
+
+/** What helps where policy allows a host, but only if somebody can look into TLS. */
+export function interceptStep({ host, port }: Pick<Judged, 'host' | 'port'>): string {
+  return `Ask the operator to look into TLS (--intercept), or to let the bytes of this tunnel through unseen: --allow ${formatAuthority(host, port)}:TUNNEL.`;
 }
 
 /** Longer paths are left out of a link. */
@@ -68,7 +76,7 @@ function stepsFor(rule: string, judged: Judged, address: string | undefined): re
   const range = address ?? (isIP(judged.host) === 0 ? undefined : judged.host);
   switch (rule) {
     case 'core.non_public_address': return [`Ask the operator to allow its range${range === undefined ? '' : `: --allow-address ${range}`}.`];
-    case 'core.delegated_address': return [`Ask the operator to allow exactly this host: ${allowFlag(judged)}.`];
+    case 'core.delegated_address': return [`Ask the operator to allow exactly this host: ${allowOptions(judged)}.`];
     case 'core.host_mismatch': return ['Name the same host and port in the target and in the Host field.'];
     default: return ['Nothing can allow this; leave it.'];
   }

@@ -11,25 +11,30 @@ export function flagFor(exchange: Exchange, policy: RunPolicy): string | undefin
   if (exchange.host === '') return undefined;
   const place = `${bracketed(exchange.host)}:${exchange.port}`;
   switch (wouldBeCode(exchange)) {
-    case 'needs_interception': return exchange.act === 'connect' ? `--allow ${place}:TUNNEL` : undefined;
+    case 'needs_interception': return exchange.act === 'connect' ? `--intercept, or --allow ${place}:TUNNEL` : undefined;
     case 'policy_denied': {
       // A rule that forbids stays, whatever the run allows.
       if (!exchange.byDefault) return undefined;
-      // Plain HTTP inside a CONNECT is judged request by request; what is on 443 is TLS.
-      if (exchange.act === 'connect') return exchange.port === 443 ? `--allow ${place}:TUNNEL` : `--allow ${place}`;
+      if (exchange.act === 'connect') return tunnelFlags(exchange, place, policy);
       return `--allow ${oneWord(`${place}:${exchange.method}${blockedByPath(exchange, policy) ? `:${exchange.path}` : ''}`)}`;
     }
     case 'core.non_public_address': {
       const address = exchange.address ?? (isIP(exchange.host) === 0 ? null : exchange.host);
       return address === null ? undefined : `--allow-address ${address}`;
     }
-    case 'core.delegated_address': return `--allow ${oneWord(`${place}:${exchange.act === 'connect' ? 'TUNNEL' : exchange.method}`)}`;
+    case 'core.delegated_address': return exchange.act === 'connect' ? tunnelFlags(exchange, place, policy) : `--allow ${oneWord(`${place}:${exchange.method}`)}`;
     case 'budget_exhausted': {
       const name = budgetNames[exchange.meter ?? ''];
       return name === undefined ? undefined : `a larger --budget ${name}=...`;
     }
     default: return undefined;
   }
+}
+
+/** Plain HTTP inside a CONNECT is judged request by request in any case; what is on 443 is TLS. */
+function tunnelFlags({ port }: Exchange, place: string, { intercept }: RunPolicy): string {
+  if (intercept || port !== 443) return `--allow ${place}`;
+  return `--intercept --allow ${place}, or --allow ${place}:TUNNEL`;
 }
 
 /** What was let through to be observed would have been refused by default, or for want of an allowed tunnel. */

@@ -4,7 +4,7 @@ import { errorCatalogue, type ErrorCode } from '../../contracts/errors.ts';
 import { formatAuthority } from '../../contracts/host.ts';
 import { buildPolicyInput } from '../../contracts/policy-input.ts';
 import type { RunState } from '../../contracts/run.ts';
-import { addressOf, allowFlag, verdictOf } from '../../contracts/verdict.ts';
+import { addressOf, interceptStep, verdictOf } from '../../contracts/verdict.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { balancesOf } from '../budgets/commands.ts';
 import { getRun } from '../runs/commands.ts';
@@ -70,7 +70,7 @@ function answerTo(decide: (question: Question) => Decision, question: Question, 
   }
   if (intercept) return allowed(first, ['Each request inside this tunnel, and inside its TLS, is judged by itself; anything else is refused.']);
   if (question.scheme === 'http' && question.port !== 443) return allowed(first, ['Plain HTTP inside this tunnel is judged request by request; anything else is refused.']);
-  return { effect: 'deny', code: 'needs_interception', next_steps: [`Ask the operator to allow it as an opaque tunnel: ${allowFlag(question)}.`], decision: first };
+  return { effect: 'deny', code: 'needs_interception', next_steps: [interceptStep(question)], decision: first };
 }
 
 function refusal(decision: Decision, question: Question): Answer {

@@ -1,7 +1,7 @@
 import type { Decision, Reason } from '../../contracts/decision.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import { formatAuthority } from '../../contracts/host.ts';
-import { allowFlag, verdictOf, whyStep } from '../../contracts/verdict.ts';
+import { interceptStep, verdictOf, whyStep } from '../../contracts/verdict.ts';
 import { coreDenial, denialOf, type Denial } from '../denial.ts';
 import type { Egress } from '../describe/egress.ts';
 
@@ -23,6 +23,6 @@ export function denialByDecision(decision: Decision, egress: Egress, address?: s
 export function needsInterception(egress: Egress, reasons: readonly Reason[]): Denial {
   const { host, port } = egress;
   return denialOf(new SallyportError('needs_interception', `The bytes inside a tunnel to ${formatAuthority(host, port)} cannot be judged, and policy allows this host only where they are.`), {
-    reasons, next_steps: [`Ask the operator to allow it as an opaque tunnel: ${allowFlag({ ...egress, act: 'connect' })}.`, whyStep({ ...egress, act: 'connect' })],
+    reasons, next_steps: [interceptStep(egress), whyStep({ ...egress, act: 'connect' })],
   });
 }

@@ -12,7 +12,10 @@ function denied(...rules: readonly string[]): Decision {
 const table: readonly (readonly [what: string, decision: Decision, judged: Judged, address: string | undefined, code: string, steps: readonly string[]])[] = [
   ['nothing allows it', denied('core.default_deny'), judged, undefined, 'policy_denied', ['Ask the operator to allow it: --allow site.test:80:GET. Another route will be refused as well.']],
   ['a tunnel that nothing allows', denied('core.default_deny'), { ...judged, act: 'connect', port: 443, method: 'CONNECT', path: undefined }, undefined, 'policy_denied',
-    ['Ask the operator to allow it: --allow site.test:443:TUNNEL. Another route will be refused as well.']],
+    ['Ask the operator to allow it: --intercept and --allow site.test:443, or --allow site.test:443:TUNNEL to let its bytes through unseen. Another route will be refused as well.']],
+  ['a tunnel to a port of which nobody knows what is spoken', denied('core.default_deny'), { ...judged, act: 'connect', port: 8080, method: 'CONNECT', path: undefined }, undefined, 'policy_denied',
+    ['Ask the operator to allow it: --allow site.test:8080 (and --intercept where it is TLS), or --allow site.test:8080:TUNNEL to let its bytes through unseen. Another route will be refused as well.']],
+  ['a request inside TLS', denied('core.default_deny'), { ...judged, scheme: 'https', port: 443, method: 'POST' }, undefined, 'policy_denied', ['Ask the operator to allow it: --allow site.test:443:POST. Another route will be refused as well.']],
   ['a pack forbids it', denied('corp.no'), judged, undefined, 'policy_denied', []],
   ['a name leads inside', denied('core.non_public_address'), judged, '10.1.2.3', 'core.non_public_address', ['Ask the operator to allow its range: --allow-address 10.1.2.3.']],
   ['an address inside', denied('core.non_public_address'), { ...judged, host: 'fd00::1' }, undefined, 'core.non_public_address', ['Ask the operator to allow its range: --allow-address fd00::1.']],

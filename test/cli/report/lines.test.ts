@@ -134,7 +134,7 @@ test('the document has the fields that api.md names', (t) => {
   t.deepEqual(document.budget['requests'], { limit: 20, used: 3 });
   t.deepEqual(document.chain, { size: 1234, root: 'ab'.repeat(32) });
   const [first, second] = document.egress;
-  t.deepEqual(Object.keys(first ?? {}), ['event_id', 'at', 'act', 'method', 'host', 'port', 'path', 'address', 'effect', 'code', 'observed', 'rules', 'status', 'bytes_out', 'bytes_in', 'duration_ms']);
+  t.deepEqual(Object.keys(first ?? {}), ['event_id', 'at', 'act', 'method', 'scheme', 'host', 'port', 'path', 'address', 'effect', 'code', 'observed', 'rules', 'status', 'bytes_out', 'bytes_in', 'duration_ms']);
   t.like(first, { effect: 'allow', code: null, status: 200, bytes_out: 50, bytes_in: 100, address: '20.30.40.50', duration_ms: 7, rules: ['run.allow'] });
   t.like(second, { effect: 'deny', code: 'policy_denied', host: 'other.example', status: null, bytes_in: 0 });
 });

@@ -11,10 +11,10 @@ function flagOf(path: string): string {
   return suggested('policy_denied', { path, default: true })!;
 }
 
-function suggested(code: string, denied: Readonly<Record<string, unknown>>): string | undefined {
+function suggested(code: string, denied: Readonly<Record<string, unknown>>, intercept: boolean = false): string | undefined {
   const payload = { act: 'request', method: 'GET', host: 'site.example', port: 80, ...denied };
   const action = { event: { event_id: 'e', type: 'egress.denied', at: 1, facts: { code, effect: 'deny' }, payload }, completion: null } as unknown as RunAction;
-  return flagFor(exchangesOf([action])[0]!, policy);
+  return flagFor(exchangesOf([action])[0]!, { ...policy, intercept });
 }
 
 for (const path of ['/x;touch${IFS}pwned', '/$(touch${IFS}pwned)', '/`touch${IFS}pwned`', "/'|touch${IFS}pwned|'", '/&touch&', '/a"b', '/*', '/a!b', '/(x)', '/<x>']) {
@@ -32,9 +32,25 @@ const ofCore: readonly (readonly [what: string, code: string, denied: Readonly<R
   ['an address that a name led to', 'core.non_public_address', { address: '10.1.2.3' }, '--allow-address 10.1.2.3'],
   ['an address that was asked for itself', 'core.non_public_address', { host: '10.1.2.3' }, '--allow-address 10.1.2.3'],
   ['a host that an upstream proxy would resolve', 'core.delegated_address', {}, '--allow site.example:80:GET'],
-  ['a tunnel to one', 'core.delegated_address', { act: 'connect', method: 'CONNECT', port: 443 }, '--allow site.example:443:TUNNEL'],
+  ['a tunnel to one', 'core.delegated_address', { act: 'connect', method: 'CONNECT', port: 443 }, '--intercept --allow site.example:443, or --allow site.example:443:TUNNEL'],
   ['what serves credentials', 'core.metadata_address', { host: '169.254.169.254' }, undefined],
 ];
 for (const [what, code, denied, flag] of ofCore) {
   test(`what would allow ${what} is ${flag ?? 'nothing'}`, (t) => { t.is(suggested(code, denied), flag); });
 }
+
+const tunnels: readonly (readonly [code: string, port: number, byDefault: boolean, intercept: boolean, flag: string])[] = [
+  ['policy_denied', 443, true, true, '--allow site.example:443'],
+  ['policy_denied', 443, true, false, '--intercept --allow site.example:443, or --allow site.example:443:TUNNEL'],
+  ['policy_denied', 8080, true, false, '--allow site.example:8080'],
+  ['needs_interception', 443, false, false, '--intercept, or --allow site.example:443:TUNNEL'],
+];
+for (const [code, port, byDefault, intercept, flag] of tunnels) {
+  test(`a tunnel to port ${port} that was refused with ${code} in a run that ${intercept ? 'looks' : 'does not look'} into TLS: ${flag}`, (t) => {
+    t.is(suggested(code, { act: 'connect', method: 'CONNECT', port, path: null, default: byDefault }, intercept), flag);
+  });
+}
+
+test('a request inside TLS is suggested with its method and port', (t) => {
+  t.is(suggested('policy_denied', { scheme: 'https', port: 443, method: 'POST', default: true }, true), '--allow site.example:443:POST');
+});
