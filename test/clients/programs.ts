@@ -2,7 +2,7 @@ import { readFileSync, realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /** Each has its sources in programs/<name> and is built by programs/build, which bin/setup --tests calls. */
-export type ProgramsName = 'node' | 'go' | 'java' | 'rust';
+export type ProgramsName = 'node' | 'go' | 'java' | 'rust' | 'python' | 'chromium';
 
 const link = (name: ProgramsName): string => fileURLToPath(new URL(`../../.tools/clients/${name}`, import.meta.url));
 

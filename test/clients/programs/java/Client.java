@@ -14,20 +14,22 @@ import java.util.concurrent.CompletionStage;
 import java.util.concurrent.TimeUnit;
 
 /**
- * {@code Client CLIENT URL}: fetches the URL with that client and prints the body; of any answer but a success it prints status and body
- * on standard error and ends with 1. {@code websocket} says hello to a WebSocket and prints what comes back. The proxy comes from the
+ * {@code Client CLIENT URL ...}: fetches each URL with its client and prints the body; of any answer but a success it prints status and
+ * body on standard error and ends with 1. {@code websocket} says hello to a WebSocket and prints what comes back. The proxy comes from the
  * system properties https.proxyHost and the like; the credentials, for which Java has no property, from -Dproxy.user and -Dproxy.password.
  */
 final class Client {
     public static void main(String[] arguments) throws Exception {
         Authenticator credentials = credentials();
         if (credentials != null) Authenticator.setDefault(credentials);
-        URI url = URI.create(arguments[1]);
-        switch (arguments[0]) {
-            case "client" -> client(url, credentials);
-            case "connection" -> connection(url);
-            case "websocket" -> webSocket(url, credentials);
-            default -> throw new IllegalArgumentException(arguments[0]);
+        for (int index = 0; index < arguments.length; index += 2) {
+            URI url = URI.create(arguments[index + 1]);
+            switch (arguments[index]) {
+                case "client" -> client(url, credentials);
+                case "connection" -> connection(url);
+                case "websocket" -> webSocket(url, credentials);
+                default -> throw new IllegalArgumentException(arguments[index]);
+            }
         }
     }
 

@@ -1,0 +1,34 @@
+import type { Client, Place } from '../client.ts';
+
+const drive = ({ channel, trust, url }: Place, ...what: readonly string[]): string => {
+  const node = channel === 'jail' ? 'node' : process.execPath;
+  return `${trust === undefined ? '' : `CHROMIUM_CA="${trust}" `}${node} "$TOOLS/chromium/drive.mjs" '${url}' ${what.join(' ')}`;
+};
+
+export const chromium: Client = {
+  name: 'headless Chromium',
+  programs: ['chromium'],
+  steps: [{
+    title: 'a page, fetch, an EventSource and a WebSocket',
+    command: (place) => drive(place, 'page', 'fetch', 'events', 'websocket'),
+    prints: '200 the page\n200 the page\n200 one two three\n200 hello\n',
+    seen: ({ way }) => {
+      const version = way === 'plain' ? '1.1' : '2.0';
+      return [
+        { method: 'GET', target: '/page?x=1', version },
+        { method: 'GET', target: '/page?x=2', version },
+        { method: 'GET', target: '/events', version },
+        { method: 'GET', target: '/socket', version: '1.1' },
+      ];
+    },
+  }],
+  refusals: [
+    { title: 'a document of a host that nothing allows', of: 'host', command: (place) => drive(place, 'refused'), shows: /^403 .*policy_denied/ms },
+    { title: 'fetch of a path that nothing allows', of: 'path', command: (place) => drive(place, 'page', 'refused-fetch'), shows: /^403 .*policy_denied/ms },
+  ],
+  documentation: {
+    proxy: '`--proxy-server=HOST:PORT`; credentials only by whoever drives it (`Fetch.continueWithAuth`, `page.authenticate`), as headless nobody is asked',
+    trust: 'in a jail nothing (a managed policy); else `certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n sallyport -i FILE`',
+    refusal: 'the problem document as the page, and to `fetch` as status 403 and the body',
+  },
+};

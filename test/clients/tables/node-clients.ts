@@ -1,0 +1,60 @@
+import type { Client, Place, Refusal, Step } from '../client.ts';
+import { grpcRefusals, grpcSteps } from './grpc-steps.ts';
+
+/** The Node of the project: in a jail the one that it starts with. Older ones read no variable that names a proxy. */
+const node = ({ channel }: Place): string => (channel === 'jail' ? 'node' : process.execPath);
+
+const run = (place: Place, client: string, url: string): string => `${node(place)} "$TOOLS/node/client.mjs" ${client} '${url}'`;
+
+const page = (client: string): Step => ({
+  title: 'a page',
+  command: (place) => run(place, client, `${place.url}/page?x=1`),
+  prints: 'the page\n',
+  seen: () => [{ method: 'GET', target: '/page?x=1', version: '1.1' }],
+});
+
+const refusals = (client: string): readonly Refusal[] => [
+  { title: 'a host that nothing allows', of: 'host', command: (place) => run(place, client, `${place.url}/page`) },
+  { title: 'a path that nothing allows', of: 'path', command: (place) => run(place, client, `${place.url}/forbidden`) },
+];
+
+const fetching = (name: string, client: string, proxy: string): Client => ({
+  name,
+  programs: ['node'],
+  steps: [page(client)],
+  refusals: refusals(client),
+  documentation: { proxy, trust: 'nothing', refusal: 'status 403 and the body' },
+});
+
+const webSocket: Client = {
+  name: 'ws',
+  programs: ['node'],
+  steps: [{
+    title: 'a WebSocket',
+    command: (place) => run(place, 'ws', `${place.webSocket}/socket`),
+    prints: 'hello',
+    seen: () => [{ method: 'GET', target: '/socket', version: '1.1' }],
+  }],
+  refusals: [
+    { title: 'a host that nothing allows', of: 'host', command: (place) => run(place, 'ws', `${place.webSocket}/socket`) },
+  ],
+  documentation: { proxy: '`agent: new HttpsProxyAgent(process.env.HTTPS_PROXY)`', trust: 'nothing', refusal: '`unexpected-response` with status 403 and the body' },
+};
+
+const grpc: Client = {
+  name: 'grpc-js',
+  programs: ['node'],
+  origin: 'grpc',
+  steps: grpcSteps((place, url) => run(place, 'grpc', url)),
+  refusals: grpcRefusals((place, url) => run(place, 'grpc', url)),
+  documentation: { proxy: 'nothing', trust: 'nothing', refusal: '`PERMISSION_DENIED` with the reason as its message' },
+};
+
+export const nodeClients: readonly Client[] = [
+  fetching('Node fetch', 'fetch', 'nothing (`NODE_USE_ENV_PROXY=1` is set; Node 24 and later)'),
+  fetching('undici', 'undici', '`dispatcher: new EnvHttpProxyAgent()`'),
+  fetching('axios', 'axios', 'nothing'),
+  fetching('got', 'got', 'nothing (as Node fetch)'),
+  webSocket,
+  grpc,
+];
