@@ -46,11 +46,14 @@ export class InsideConnections {
 
   /** Opens the tunnel to say why it leads nowhere: most clients show no more of an answer to CONNECT than its status. */
   refuse(exchange: Exchange, egress: Egress, caller: Caller, refusal: Refusal): void {
+    let opened: InsideConnection | undefined;
     acceptInside(exchange.openTunnel(), {
       ...this.#options(exchange, egress, caller, true),
-      onConnection: (connection) => { connection.stop(); },
+      onConnection: (connection) => { opened = connection; },
       onOther: () => { /* The refusal is recorded already. */ },
     }, (inside) => {
+      // There is no second answer to wait for.
+      opened?.stop();
       inside.refuse(refusal);
       return Promise.resolve();
     });

@@ -5,6 +5,7 @@ import { terminate, type Protocol, type TerminateOptions } from '../intercept/te
 import { nowhere } from '../roster.ts';
 import type { Sweep } from '../wire/sweep.ts';
 import { ClientConnection, type Handler } from './connection.ts';
+import { acceptHttp2 } from './http2-connection.ts';
 import type { AcceptLimits } from './limits.ts';
 import type { OnRefused } from './refused.ts';
 
@@ -79,10 +80,9 @@ export function acceptInside(stream: Duplex, options: InsideOptions, handler: Ha
     const what = recogniseFirstBytes(first);
     switch (what) {
       case 'more': return;
-      case 'http':
+      case 'http': case 'http2':
         leave();
-        return begin(stream, 'http/1.1', form, options, handler, first);
-      case 'http2':
+        return begin(stream, what === 'http' ? 'http/1.1' : 'h2', form, options, handler, first);
       case 'tls': return options.tls === undefined ? end({ kind: 'tls' }) : onTls(options.tls);
       case 'unknown': return end({ kind: 'unknown' });
     }
@@ -117,7 +117,8 @@ export function acceptInside(stream: Duplex, options: InsideOptions, handler: Ha
 function begin(stream: Duplex, protocol: Protocol, form: InsideForm, { source, limits, sweep, onRefused, onConnection }: InsideOptions, handler: Handler, first: Buffer | undefined): void {
   const options = { source, inside: form, limits, sweep, ...(onRefused !== undefined && { onRefused }) };
   if (protocol === 'h2') {
-    stream.destroy();
+    if (first !== undefined) stream.unshift(first);
+    onConnection?.(acceptHttp2(stream, options, handler), stream);
     return;
   }
   const connection = new ClientConnection(stream, options, handler);
