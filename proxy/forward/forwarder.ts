@@ -3,7 +3,10 @@ import { SallyportError } from '../../contracts/errors.ts';
 import type { Outcome, Permit } from '../enforce/permit.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Sweep } from '../wire/sweep.ts';
+import type { ForwardContext } from './context.ts';
 import { HttpExchange } from './http-exchange.ts';
+import { Http2Exchange } from './http2-exchange.ts';
+import { Http2Sessions } from './http2-sessions.ts';
 import type { ForwardLimits } from './limits.ts';
 import { OriginSessions } from './origin-sessions.ts';
 import { UpstreamPool } from './pool.ts';
@@ -24,13 +27,17 @@ export interface Forwarder {
    * code while the client has no byte of an answer, or by closing its connection. Resolves when nothing more will flow.
    */
   readonly forward: (permit: Permit, exchange: Exchange) => Promise<Outcome>;
+  /** Whether the origin agreed on HTTP/2 inside TLS when it was asked last; undefined where it was not asked. */
+  readonly speaksHttp2: (host: string, port: number) => boolean | undefined;
   /** Closes idle connections to origins. What is under way goes on until it ends or its permit stops it. */
   readonly close: () => void;
 }
 
 /** The only taker of `Permit`, one for each worker. */
 export function createForwarder({ clock, sweep, limits, upstreamCa }: ForwarderOptions): Forwarder {
-  const context = { clock, sweep, limits, pool: new UpstreamPool(limits), secureContext: originContext(upstreamCa), sessions: new OriginSessions() };
+  const shared = { clock, sweep, limits, pool: new UpstreamPool(limits), secureContext: originContext(upstreamCa), sessions: new OriginSessions() };
+  const http2 = new Http2Sessions(shared);
+  const context: ForwardContext = { ...shared, http2 };
   return {
     forward: (permit, exchange) => {
       const { head, form } = exchange;
@@ -40,9 +47,14 @@ export function createForwarder({ clock, sweep, limits, upstreamCa }: ForwarderO
       }
       return new Promise((resolve) => {
         if (permit.kind === 'tunnel') new Tunnel(permit, exchange, context, resolve).start();
+        else if (head.version === '2') new Http2Exchange(permit, exchange, context, resolve).start();
         else new HttpExchange(permit, exchange, context, resolve).start();
       });
     },
-    close: () => { context.pool.close(); },
+    speaksHttp2: (host, port) => http2.speaksHttp2(host, port),
+    close: () => {
+      context.pool.close();
+      http2.close();
+    },
   };
 }

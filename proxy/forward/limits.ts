@@ -26,6 +26,13 @@ export interface ForwardLimits {
   readonly pooled_ms: number;
   readonly pooled_per_key: number;
   readonly pooled: number;
+  /** HTTP/2 connections: of one pool key, of a worker, and streams of one of them at a time, if the origin takes as many. */
+  readonly sessions_per_key: number;
+  readonly sessions: number;
+  readonly session_streams: number;
+  /** Octets of one answer that its client has not taken yet; of all answers on their way at once. */
+  readonly stream_window_bytes: number;
+  readonly session_window_bytes: number;
 }
 
 export const forwardLimits: ForwardLimits = {
@@ -43,4 +50,9 @@ export const forwardLimits: ForwardLimits = {
   pooled_ms: 30_000,
   pooled_per_key: 1_000,
   pooled: 4_000,
+  sessions_per_key: 32,
+  sessions: 1_000,
+  session_streams: 256,
+  stream_window_bytes: 262_144,
+  session_window_bytes: 4_194_304,
 };

@@ -1,6 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import type { Permit } from '../enforce/permit.ts';
-import type { ForwardContext } from './context.ts';
+import type { DialContext } from './context.ts';
 import { dial, type Dialling } from './dial.ts';
 import { secure } from './secure.ts';
 
@@ -25,7 +25,7 @@ export interface OriginTls {
  * Dials the permit's addresses and, for `https`, agrees on TLS that is verified for its host; never falls back to less. `alpn` is what is
  * offered, the favourite first; a server that does not choose speaks HTTP/1.1. In clear text the first of them is spoken unasked.
  */
-export function dialOrigin(permit: Permit, context: ForwardContext, alpn: readonly [Protocol, ...Protocol[]]): Dialling<OriginConnection> {
+export function dialOrigin(permit: Permit, context: DialContext, alpn: readonly [Protocol, ...Protocol[]]): Dialling<OriginConnection> {
   const dialling = dial(permit, open, context.clock, context.limits);
   let cancelled = false;
   let handshake: Dialling<Socket> | undefined;

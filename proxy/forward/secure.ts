@@ -4,7 +4,7 @@ import { connect, type TLSSocket } from 'node:tls';
 import { SallyportError } from '../../contracts/errors.ts';
 import type { Permit } from '../enforce/permit.ts';
 import { isFor } from './certificate-names.ts';
-import type { ForwardContext } from './context.ts';
+import type { DialContext } from './context.ts';
 import type { Dialling } from './dial.ts';
 import { certificateFailure, closedInHandshake, tlsFailure, wrongHost } from './tls-failures.ts';
 
@@ -15,7 +15,7 @@ const sessionMs = 600_000;
  * TLS with the origin over a connection to it. Resolves once its certificate is verified, for the permit's host and nothing less;
  * else the connection is destroyed. Rejects with `upstream_tls`, or `upstream_timeout`.
  */
-export function secure(raw: Socket, { host, port, pool_key }: Pick<Permit, 'host' | 'port' | 'pool_key'>, context: ForwardContext, alpn: readonly string[]): Dialling<TLSSocket> {
+export function secure(raw: Socket, { host, port, pool_key }: Pick<Permit, 'host' | 'port' | 'pool_key'>, context: DialContext, alpn: readonly string[]): Dialling<TLSSocket> {
   const { clock, limits, sessions } = context;
   const where = `${host}:${port}`;
   const known = sessions.get(pool_key, clock.monotonic());

@@ -1,0 +1,187 @@
+import { SallyportError, toSallyportError } from '../../contracts/errors.ts';
+import type { Permit } from '../enforce/permit.ts';
+import { Remembered } from '../remembered.ts';
+import type { DialContext } from './context.ts';
+import type { Dialling } from './dial.ts';
+import { upstreamFailure } from './failures.ts';
+import { OriginSession } from './http2-session.ts';
+import { dialOrigin, type OriginConnection, type Protocol } from './origin-connection.ts';
+
+/** Who wants a stream; one of the three is called, once, unless it was forgotten before. */
+export interface StreamSeeker {
+  readonly permit: Permit;
+  /** A stream is reserved. */
+  given(session: OriginSession): void;
+  /** The origin speaks HTTP/1.1 only. `connection` is one that nobody has used. */
+  plain(connection: OriginConnection | undefined): void;
+  /** No connection could be made. */
+  unreachable(error: SallyportError): void;
+}
+
+/** All of one `Permit.pool_key`. */
+interface Line {
+  readonly key: string;
+  readonly sessions: OriginSession[];
+  readonly waiting: StreamSeeker[];
+  dialling: Dialling<OriginConnection> | undefined;
+  serving: boolean;
+}
+
+const offered: readonly [Protocol, ...Protocol[]] = ['h2', 'http/1.1'];
+
+/**
+ * HTTP/2 connections to origins by `Permit.pool_key`: none is shared between runs, origins or address classes. At most one dial at a time
+ * for each: who comes meanwhile may find room on what it brings.
+ */
+export class Http2Sessions {
+  readonly #context: DialContext;
+  readonly #lines = new Map<string, Line>();
+  /** By host and port; whether HTTP/2 was agreed on last. */
+  readonly #spoken = new Remembered<{ http2: boolean }>();
+  #size = 0;
+  #closed = false;
+
+  constructor(context: DialContext) {
+    this.#context = context;
+  }
+
+  /** Whether the origin speaks HTTP/2 inside TLS; undefined while nobody has asked it. */
+  speaksHttp2(host: string, port: number): boolean | undefined {
+    return this.#spoken.get(`${host}:${port}`)?.http2;
+  }
+
+  learn(host: string, port: number, http2: boolean): void {
+    const known = this.#spoken.get(`${host}:${port}`);
+    if (known === undefined) this.#spoken.set(`${host}:${port}`, { http2 });
+    else known.http2 = http2;
+  }
+
+  /** Calls back at once where it can. */
+  ask(seeker: StreamSeeker): void {
+    const { host, port, scheme, pool_key } = seeker.permit;
+    if (scheme === 'https' && this.speaksHttp2(host, port) === false) return seeker.plain(undefined);
+    let line = this.#lines.get(pool_key);
+    if (line === undefined) {
+      line = { key: pool_key, sessions: [], waiting: [], dialling: undefined, serving: false };
+      this.#lines.set(pool_key, line);
+    }
+    line.waiting.push(seeker);
+    this.#serve(line);
+  }
+
+  /** `seeker` waits no more. */
+  forget(seeker: StreamSeeker): void {
+    const line = this.#lines.get(seeker.permit.pool_key);
+    const index = line?.waiting.indexOf(seeker) ?? -1;
+    if (line === undefined || index < 0) return;
+    line.waiting.splice(index, 1);
+    if (line.waiting.length > 0) return;
+    line.dialling?.cancel();
+    line.dialling = undefined;
+    this.#tidy(line);
+  }
+
+  #serve(line: Line): void {
+    // Whoever is given a stream may be through with it before the call returns.
+    if (line.serving) return;
+    line.serving = true;
+    for (let index = 0; index < line.waiting.length;) {
+      const seeker = line.waiting[index]!;
+      const session = line.sessions.find((one) => one.takes(seeker.permit.addresses));
+      if (session === undefined) {
+        index++;
+        continue;
+      }
+      line.waiting.splice(index, 1);
+      session.reserve();
+      seeker.given(session);
+    }
+    line.serving = false;
+    this.#dial(line);
+    this.#tidy(line);
+  }
+
+  #dial(line: Line): void {
+    const { limits } = this.#context;
+    const first = line.waiting[0];
+    if (first === undefined || line.dialling !== undefined) return;
+    const open = line.sessions.filter((session) => session.usable);
+    const { addresses } = first.permit;
+    if (open.length >= limits.sessions_per_key || open.some((session) => session.promising && addresses.some(({ address }) => address === session.address))) return;
+    if (this.#size >= limits.sessions && !this.#makeRoom()) {
+      return this.#fail(line, new SallyportError('overloaded', `This proxy has ${limits.sessions} connections of HTTP/2 to origins, and none to spare.`));
+    }
+    const { permit } = first;
+    const dialling = line.dialling = dialOrigin(permit, this.#context, offered);
+    dialling.connected.then((connection) => {
+      if (line.dialling !== dialling) return void connection.socket.destroy();
+      line.dialling = undefined;
+      this.#connected(line, permit, connection);
+    }).catch((error: unknown) => {
+      if (line.dialling !== dialling) return;
+      line.dialling = undefined;
+      this.#fail(line, toSallyportError(error));
+    });
+  }
+
+  #connected(line: Line, { host, port, scheme }: Permit, connection: OriginConnection): void {
+    const speaks = connection.protocol === 'h2';
+    if (scheme === 'https') this.learn(host, port, speaks);
+    if (!speaks) {
+      let unused: OriginConnection | undefined = connection;
+      for (const seeker of line.waiting.splice(0)) {
+        seeker.plain(unused);
+        unused = undefined;
+      }
+      this.#tidy(line);
+      return;
+    }
+    const where = `${host}:${port}`;
+    // Node needs a living one.
+    if (connection.socket.destroyed) return this.#fail(line, upstreamFailure(undefined, where));
+    const session = new OriginSession(connection, where, this.#context, { changed: (changed) => { this.#changed(line, changed); } });
+    line.sessions.push(session);
+    this.#size++;
+    this.#serve(line);
+  }
+
+  #changed(line: Line, session: OriginSession): void {
+    if (!session.usable && session.idle) {
+      const index = line.sessions.indexOf(session);
+      if (index >= 0) {
+        line.sessions.splice(index, 1);
+        this.#size--;
+        if (!session.destroyed) session.retire();
+      }
+    }
+    this.#serve(line);
+  }
+
+  #fail(line: Line, error: SallyportError): void {
+    for (const seeker of line.waiting.splice(0)) seeker.unreachable(error);
+    this.#tidy(line);
+  }
+
+  #tidy(line: Line): void {
+    if (line.sessions.length === 0 && line.waiting.length === 0 && line.dialling === undefined) this.#lines.delete(line.key);
+    // Nothing waits for what is idle any more.
+    if (this.#closed) for (const session of line.sessions.filter(({ idle, usable }) => idle && usable)) session.retire();
+  }
+
+  /** Closes one that nobody uses. */
+  #makeRoom(): boolean {
+    for (const { sessions } of this.#lines.values()) {
+      const idle = sessions.find((session) => session.idle);
+      if (idle === undefined) continue;
+      idle.retire();
+      return true;
+    }
+    return false;
+  }
+
+  /** Closes what is idle, and the rest as soon as it is. */
+  close(): void {
+    this.#closed = true;
+    for (const line of this.#lines.values()) this.#tidy(line);
+  }
+}
