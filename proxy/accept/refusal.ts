@@ -1,8 +1,12 @@
 import type { HeaderList, Refusal } from '../exchange.ts';
 import { fieldValues } from '../wire/fields.ts';
 
-/** False when `Accept` names types and none of them is JSON (RFC 9110, section 12.5.1); then plain text is spoken. */
+/**
+ * False when `Accept` names types and none of them is JSON (RFC 9110, section 12.5.1); then plain text is spoken. To git as well: it
+ * accepts anything, and shows its user plain text alone (`remote: ...`).
+ */
 export function acceptsJson(headers: HeaderList): boolean {
+  if (fieldValues(headers, 'user-agent').some((value) => value.startsWith('git/'))) return false;
   const values = fieldValues(headers, 'accept');
   if (values.length === 0) return true;
   return values.join(',').split(',').some((range) => {
@@ -52,7 +56,8 @@ export function refusalFields({ status, retry_after }: Refusal, length: number, 
 /** The whole answer. Nothing in it comes from the request unescaped: `detail` and messages go through JSON or into plain text. */
 export function serialiseRefusal(refusal: Refusal, shape: AnswerShape): Buffer {
   const body = refusalBody(refusal, shape.json);
-  let head = `HTTP/1.1 ${refusal.status} ${reasonPhrases[refusal.status] ?? 'Refused'}\r\n`;
+  // wget, apt, pip and others show their users no more than this line.
+  let head = `HTTP/1.1 ${refusal.status} ${reasonPhrases[refusal.status] ?? 'Refused'} (${refusal.code})\r\n`;
   const fields = refusalFields(refusal, body.length, shape.json);
   for (let index = 0; index < fields.length; index += 2) head += `${fields[index]}: ${fields[index + 1]}\r\n`;
   if (shape.close) head += 'Connection: close\r\n';

@@ -23,7 +23,7 @@ test('a refusal is a problem document and leaves the connection usable', async (
   client.send(get('/1'));
   await client.hears('}\n');
   const { head, body } = answer(client.text);
-  t.regex(head, /^HTTP\/1\.1 403 Forbidden\r\nContent-Type: application\/problem\+json\r\n/);
+  t.regex(head, /^HTTP\/1\.1 403 Forbidden \(policy_denied\)\r\nContent-Type: application\/problem\+json\r\n/);
   t.is(Number(/Content-Length: (\d+)/.exec(head)![1]), Buffer.byteLength(body));
   t.notRegex(head, /Connection|Retry-After|Proxy-Authenticate/);
   t.deepEqual(JSON.parse(body), {
@@ -35,8 +35,8 @@ test('a refusal is a problem document and leaves the connection usable', async (
   await until('the second refusal', () => heads(client.text).length === 2);
 });
 
-for (const [accept, json] of [['text/html', false], ['text/html, application/json;q=0.5', true], ['*/*', true], ['application/json;q=0, text/plain', false], ['application/*', true]] as const) {
-  test(`with Accept: ${accept} a refusal is ${json ? 'JSON' : 'plain text'}`, async (t) => {
+for (const [accept, json] of [['*/*\r\nUser-Agent: git/2.39.5', false], ['text/html', false], ['text/html, application/json;q=0.5', true], ['*/*', true], ['application/json;q=0, text/plain', false], ['application/*', true]] as const) {
+  test(`with Accept: ${accept.replace('\r\n', ' and ')} a refusal is ${json ? 'JSON' : 'plain text'}`, async (t) => {
     const proxy = await startWireProxy(t, { handler: denied });
     const client = await proxy.connect();
     client.send(get('/', `Accept: ${accept}\r\n`));
