@@ -11,6 +11,7 @@ import { policyFlags, policyOf } from '../policy-flags.ts';
 import type { PolicyFlags } from '../policy-options.ts';
 import { handOver } from '../run/hand-over.ts';
 import { escapeText, formatDuration } from '../text.ts';
+import { trustAdvice } from '../trust-advice.ts';
 import { formatAddress } from '../up/describe.ts';
 import { openLink } from '../up/link-client.ts';
 
@@ -73,7 +74,9 @@ async function create(options: Options, environment: Environment): Promise<void>
   const url = `http://${run.run_id}:${run.agent_token}@${proxy}`;
   // On standard error: what `eval` reads stays as it is, and nobody is surprised by the end.
   if (options.json !== true) process.stderr.write(`${run.run_id} ends in ${formatDuration(run.deadline_at - run.created_at)}; --budget wall_clock=1h gives it longer.\n`);
-  if (options.json === true) printJson({ ...run, proxy_url: url });
+  const advice = run.policy.intercept ? trustAdvice(options.data) : [];
+  if (options.json !== true) for (const line of advice) process.stderr.write(`${escapeText(line, 1000)}\n`);
+  if (options.json === true) printJson({ ...run, proxy_url: url, ...advice.length > 0 && { trust: advice } });
   else if (options.env === true) printLines(exports(run, url, direct));
   else {
     printLines([
