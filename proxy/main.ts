@@ -2,6 +2,7 @@ import { flushCompileCache } from 'node:module';
 import { systemClock } from '../contracts/clock.ts';
 import { toProblem, toSallyportError, type SallyportError } from '../contracts/errors.ts';
 import { parseConfiguration } from './config.ts';
+import { systemRoots } from './forward/roots.ts';
 import { startLog } from './log.ts';
 import { signals, type Signals } from './signals.ts';
 import { startWorker, type Worker } from './worker.ts';
@@ -62,3 +63,5 @@ process.on('message', (message: Told) => {
   if (message.type === 'configuration') start(message.configuration).catch((error: unknown) => fail(toSallyportError(error)));
   else void stop(message.milliseconds);
 });
+// Node keeps what it read: 30 ms that the first request in TLS need not wait for, while the configuration is not here yet.
+systemRoots();

@@ -181,7 +181,7 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
     const client = this.#exchange.transfer.switchTo(head, upgrade);
     // Paid for already, as the head was.
     if (rest.length > 0) client.write(Buffer.from(rest));
-    const switched = { head, gate: this.#gate, bytes_out: this.#sentBefore + this.#upload!.bytes, first_byte_ms: this.#firstByteMs! };
+    const switched = { head, gate: this.#gate, bytes_out: this.#sentBefore + this.#upload!.bytes, first_byte_ms: this.#firstByteMs!, tls: this.#upstream!.tls };
     new Relay(this.#permit, this.#context, client, switchedSide(this.#upstream!), this.#began, this.#resolve, switched).start();
   }
 

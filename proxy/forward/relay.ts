@@ -11,6 +11,7 @@ import type { Watched } from '../wire/sweep.ts';
 import type { ForwardContext } from './context.ts';
 import { upstreamFailure } from './failures.ts';
 import { MeteredGate, type GateUser } from './metered-gate.ts';
+import type { OriginTls } from './origin-connection.ts';
 
 /** A connection to an origin whose bytes come by `read`; theirs to use again once nobody holds them. */
 export interface OriginSide {
@@ -28,6 +29,7 @@ interface Switched {
   readonly gate: MeteredGate;
   readonly bytes_out: number;
   readonly first_byte_ms: number;
+  readonly tls: OriginTls | undefined;
 }
 
 /** One direction. */
@@ -270,6 +272,8 @@ export class Relay implements Watched {
       bytes_in: this.#in.gate.passed,
       first_byte_ms: this.#firstByteMs,
       duration_ms: this.#context.clock.monotonic() - this.#began,
+      ...(this.#switched !== undefined && { http_version: '1.1' }),
+      ...(this.#switched?.tls !== undefined && { tls: this.#switched.tls }),
       ...(meter !== undefined && { meter }),
       ...(detail !== undefined && { detail }),
     });

@@ -37,7 +37,11 @@ export function secure(raw: Socket, { host, port, pool_key }: Pick<Permit, 'host
   socket.on('session', (session: Buffer) => { sessions.put(pool_key, { session, until }); });
   // Stays: whoever has the connection later has a listener of its own, but not at once.
   let problem: NodeJS.ErrnoException | undefined;
-  socket.on('error', (error) => { problem = error; });
+  socket.on('error', (error) => {
+    problem ??= error;
+    // An alert alone would leave it open.
+    socket.destroy();
+  });
   let end = (): void => { /* Below. */ };
   const connected = new Promise<TLSSocket>((resolve, reject) => {
     const fail = (error: SallyportError): void => {

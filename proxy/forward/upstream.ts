@@ -48,7 +48,11 @@ export class Upstream implements Watched {
     this.output = new Output(this.socket);
     this.socket.on('drain', () => this.#user?.onDrain());
     this.socket.on('end', () => { if (this.#user === undefined) this.socket.destroy(); else this.#user.onEnd(); });
-    this.socket.on('error', (error: NodeJS.ErrnoException) => { this.#error = error; });
+    this.socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.#error ??= error;
+      // After an alert a TLSSocket goes on to its end, as if it were one in order.
+      this.socket.destroy();
+    });
     this.socket.on('close', () => {
       this.#sweep.remove(this);
       const user = this.#user;

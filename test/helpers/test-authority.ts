@@ -19,6 +19,9 @@ export interface IssueOptions {
   readonly to?: number;
   /** Another purpose than a server's. */
   readonly usage?: string;
+  readonly rsa?: boolean;
+  /** Whether the authority's own certificate comes along. */
+  readonly chained?: boolean;
 }
 
 const day = 86_400_000;
@@ -27,6 +30,7 @@ const day = 86_400_000;
 const stamp = (days: number): string => `${new Date(Date.now() + days * day).toISOString().replace(/[-:T]/g, '').slice(0, 14)}Z`;
 
 const keyArguments = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
+const rsaArguments = ['-newkey', 'rsa:2048', '-nodes'];
 
 /** A certificate authority made for one test by the command openssl. */
 export class TestAuthority {
@@ -50,11 +54,11 @@ export class TestAuthority {
     return new TestAuthority(folder, '');
   }
 
-  issue({ names, commonName = 'test', from = -1, to = 2, usage = 'serverAuth' }: IssueOptions): Issued {
+  issue({ names, commonName = 'test', from = -1, to = 2, usage = 'serverAuth', rsa = false, chained = false }: IssueOptions): Issued {
     const folder = this.#sign(`/CN=${commonName}`, [
       'basicConstraints=critical,CA:false', `extendedKeyUsage=${usage}`, ...(names.length === 0 ? [] : [`subjectAltName=${names.join(',')}`]),
-    ], from, to);
-    return { key: readFileSync(join(folder, 'key.pem'), 'utf8'), cert: readFileSync(join(folder, 'cert.pem'), 'utf8') + this.#chain };
+    ], from, to, rsa);
+    return { key: readFileSync(join(folder, 'key.pem'), 'utf8'), cert: readFileSync(join(folder, 'cert.pem'), 'utf8') + this.#chain + (chained ? this.cert : '') };
   }
 
   /** An authority below this one; what it issues comes with its own certificate. */
@@ -63,11 +67,11 @@ export class TestAuthority {
     return new TestAuthority(folder, readFileSync(join(folder, 'cert.pem'), 'utf8') + this.#chain);
   }
 
-  #sign(subject: string, extensions: readonly string[], from: number, to: number): string {
+  #sign(subject: string, extensions: readonly string[], from: number, to: number, rsa: boolean = false): string {
     const folder = join(this.#folder, String(this.#issued++));
     mkdirSync(folder);
     const file = (name: string): string => join(folder, name);
-    execFileSync('openssl', ['req', '-new', ...keyArguments, '-keyout', file('key.pem'), '-out', file('request.pem'), '-subj', subject], { stdio: 'ignore' });
+    execFileSync('openssl', ['req', '-new', ...(rsa ? rsaArguments : keyArguments), '-keyout', file('key.pem'), '-out', file('request.pem'), '-subj', subject], { stdio: 'ignore' });
     writeFileSync(file('index.txt'), '');
     writeFileSync(file('ca.cnf'), [
       '[ca]', 'default_ca=own', '[own]', `database=${file('index.txt')}`, `new_certs_dir=${folder}`, 'rand_serial=yes', 'default_md=sha256', 'policy=any', 'x509_extensions=extensions', 'unique_subject=no',
