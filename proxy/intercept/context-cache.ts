@@ -44,7 +44,7 @@ export class ContextCache<T> {
   set(runId: string, host: string, entry: CachedContext<T>): void {
     const known = this.#runs.get(runId);
     if (known?.has(host) === true) this.#remove(runId, known, host);
-    while (this.#size >= this.#most) this.#evict();
+    while (this.#size >= this.#most) this.#evict(runId);
     // Taken again: the run's last one may just have gone.
     const hosts = this.#runs.get(runId) ?? new Map<string, CachedContext<T>>();
     hosts.set(host, entry);
@@ -53,12 +53,21 @@ export class ContextCache<T> {
     this.#runs.set(runId, hosts);
   }
 
-  /** Of runs with as many, the one that was used longest ago. At most as many runs as entries are looked at, once for each that is minted. */
-  #evict(): void {
-    let largest: [runId: string, hosts: Map<string, CachedContext<T>>] | undefined;
-    for (const run of this.#runs) if (largest === undefined || run[1].size > largest[1].size) largest = run;
-    const [host] = largest?.[1].keys() ?? [];
-    if (largest !== undefined && host !== undefined) this.#remove(largest[0], largest[1], host);
+  /**
+   * The run that asks gives its own when no other has more. Of others with as many, the one that was used longest ago gives. At most as
+   * many runs as entries are looked at, once for each leaf that is minted.
+   */
+  #evict(asking: string): void {
+    let largest = asking;
+    let most = this.#runs.get(asking)?.size ?? 0;
+    for (const [run, { size }] of this.#runs) {
+      if (size <= most) continue;
+      largest = run;
+      most = size;
+    }
+    const hosts = this.#runs.get(largest);
+    const [host] = hosts?.keys() ?? [];
+    if (hosts !== undefined && host !== undefined) this.#remove(largest, hosts, host);
   }
 
   #remove(runId: string, hosts: Map<string, CachedContext<T>>, host: string): void {

@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { leafLifeMs, longestOverlapMs, mayStillSign, mostAuthorities, rotated, signerAt, trustedAt, trustedUntil, waitingAt, type Span } from '../../../proxy/intercept/authority-rules.ts';
 
 const start = Date.UTC(2031, 0, 1);

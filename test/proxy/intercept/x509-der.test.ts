@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { execFileSync } from 'node:child_process';
 import { integer, octetString, oid, sequence, time, value } from '../../../proxy/intercept/x509-der.ts';
 import { needs } from '../../helpers/needs.ts';
