@@ -6,11 +6,11 @@ const node = ({ channel }: Place): string => (channel === 'jail' ? 'node' : proc
 
 const run = (place: Place, client: string, url: string): string => `${node(place)} "$TOOLS/node/client.mjs" ${client} '${url}'`;
 
-const page = (client: string): Step => ({
+const page = (client: string, version: '1.1' | '2.0'): Step => ({
   title: 'a page',
   command: (place) => run(place, client, `${place.url}/page?x=1`),
   prints: 'the page\n',
-  seen: () => [{ method: 'GET', target: '/page?x=1', version: '1.1' }],
+  seen: ({ way }) => [{ method: 'GET', target: '/page?x=1', version: way === 'plain' ? '1.1' : version }],
 });
 
 const refusals = (client: string): readonly Refusal[] => [
@@ -18,10 +18,10 @@ const refusals = (client: string): readonly Refusal[] => [
   { title: 'a path that nothing allows', of: 'path', command: (place) => run(place, client, `${place.url}/forbidden`) },
 ];
 
-const fetching = (name: string, client: string, proxy: string): Client => ({
+const fetching = (name: string, client: string, version: '1.1' | '2.0', proxy: string): Client => ({
   name,
   programs: ['node'],
-  steps: [page(client)],
+  steps: [page(client, version)],
   refusals: refusals(client),
   documentation: { proxy, trust: 'nothing', refusal: 'status 403 and the body' },
 });
@@ -51,10 +51,10 @@ const grpc: Client = {
 };
 
 export const nodeClients: readonly Client[] = [
-  fetching('Node fetch', 'fetch', 'nothing (`NODE_USE_ENV_PROXY=1` is set; Node 24 and later)'),
-  fetching('undici', 'undici', '`dispatcher: new EnvHttpProxyAgent()`'),
-  fetching('axios', 'axios', 'nothing'),
-  fetching('got', 'got', 'nothing (as Node fetch)'),
+  fetching('Node fetch', 'fetch', '1.1', 'nothing (`NODE_USE_ENV_PROXY=1` is set; Node 24 and later)'),
+  fetching('undici', 'undici', '2.0', '`dispatcher: new EnvHttpProxyAgent()`'),
+  fetching('axios', 'axios', '1.1', 'nothing'),
+  fetching('got', 'got', '1.1', 'nothing (as Node fetch)'),
   webSocket,
   grpc,
 ];

@@ -65,10 +65,18 @@ final class Client {
 
     private static void webSocket(URI url, Authenticator credentials) throws Exception {
         var said = new CompletableFuture<String>();
+        var closed = new CompletableFuture<Void>();
         var listener = new WebSocket.Listener() {
             @Override
             public CompletionStage<?> onText(WebSocket socket, CharSequence text, boolean last) {
                 said.complete(text.toString());
+                socket.request(1);
+                return null;
+            }
+
+            @Override
+            public CompletionStage<?> onClose(WebSocket socket, int status, String reason) {
+                closed.complete(null);
                 return null;
             }
 
@@ -78,10 +86,10 @@ final class Client {
             }
         };
         WebSocket socket = builder(credentials).build().newWebSocketBuilder().buildAsync(url, listener).get(20, TimeUnit.SECONDS);
-        socket.request(1);
         socket.sendText("hello", true);
         System.out.print(said.get(20, TimeUnit.SECONDS));
         socket.sendClose(WebSocket.NORMAL_CLOSURE, "").get(20, TimeUnit.SECONDS);
+        closed.get(20, TimeUnit.SECONDS);
     }
 
     private static void answer(String said, int status, String body) {
