@@ -19,19 +19,23 @@ export class Sweep {
   readonly #clock: Clock;
   readonly #watched = new Roster<Watched>();
   #timer: Timer | undefined;
-  /** Monotonic milliseconds, at most one interval old. */
-  now: number;
+  #now: number;
 
   constructor(clock: Clock) {
     this.#clock = clock;
-    this.now = clock.monotonic();
+    this.#now = clock.monotonic();
+  }
+
+  /** Monotonic milliseconds, at most one interval old. While nothing is watched nobody looks, and the first deadline is made from it. */
+  get now(): number {
+    if (this.#timer === undefined) this.#now = this.#clock.monotonic();
+    return this.#now;
   }
 
   add(watched: Watched): void {
+    const { now } = this;
     this.#watched.add(watched);
-    if (this.#timer !== undefined) return;
-    this.now = this.#clock.monotonic();
-    this.#arm();
+    if (this.#timer === undefined) this.#arm(now);
   }
 
   remove(watched: Watched): void {
@@ -44,14 +48,15 @@ export class Sweep {
     for (const watched of this.#watched.all()) this.#watched.delete(watched);
   }
 
-  #arm(): void {
+  #arm(now: number): void {
+    this.#now = now;
     this.#timer = this.#clock.setTimeout(() => {
       // Due at the look before: after a stall of the process, what has arrived meanwhile is read before anything counts as late.
-      const before = this.now;
-      this.now = this.#clock.monotonic();
+      const before = this.#now;
+      this.#now = this.#clock.monotonic();
       for (const watched of this.#watched.all()) if (watched.due <= before && watched.place !== nowhere) watched.expired();
       this.#timer = undefined;
-      if (this.#watched.size > 0) this.#arm();
+      if (this.#watched.size > 0) this.#arm(this.#now);
     }, interval, { background: true });
   }
 }

@@ -45,3 +45,19 @@ test('after a stall what was overdue has one more look to be used', (t) => {
   t.is(expired, 1);
   sweep.close();
 });
+
+test('after a time in which nothing was watched, the first deadline is as far away as any', (t) => {
+  const clock = testClock();
+  const sweep = new Sweep(clock);
+  const first = { due: Infinity, place: nowhere, expired: () => { /* Never. */ } };
+  sweep.add(first);
+  sweep.remove(first);
+  clock.advance(60_000);
+  let expired = 0;
+  sweep.add({ due: sweep.now + 1000, place: nowhere, expired: () => { expired++; } });
+  clock.advance(900);
+  t.is(expired, 0);
+  clock.advance(600);
+  t.true(expired > 0);
+  sweep.close();
+});
