@@ -35,7 +35,8 @@ const wasteLimits = { burst: 256, per_second: 64 } as const;
 const overheadLimits = { burst: 262_144, per_second: 65_536 } as const;
 /** Frames about frames that content may bring with it: its own head, WINDOW_UPDATE for stream and connection, PING with its answer. */
 const overheadOfContent = 96;
-/** Octets of content that bring one about itself: small frames. */
+/** A frame that somebody reads, however small; of others so many octets of content bring one about themselves. */
+const overheadOfFrame = 16;
 const contentOfOverhead = 8;
 /** And a request: SETTINGS, PRIORITY, RST_STREAM. */
 const overheadOfHead = 256;
@@ -74,6 +75,7 @@ class Http2Connection implements Watched, Http2Host {
   /** When it was last good for something, in the time of the sweep. */
   #active: number;
   #headSince: number | undefined;
+  #stopsAt: number | undefined;
   #closing: number | undefined;
   /** Every look. */
   readonly due = 0;
@@ -113,6 +115,10 @@ class Http2Connection implements Watched, Http2Host {
     this.#useful += bytes + overheadOfContent;
   }
 
+  took(): void {
+    this.#useful += overheadOfFrame;
+  }
+
   closed(exchange: Http2ClientExchange, wasted: boolean): void {
     this.#count(exchange);
     this.#leave(exchange);
@@ -122,7 +128,7 @@ class Http2Connection implements Watched, Http2Host {
   /** What came of its body since it was looked at. */
   #count(exchange: Http2ClientExchange): void {
     const { arrived } = exchange;
-    if (arrived > exchange.counted) this.#useful += (arrived - exchange.counted) * (1 + 1 / contentOfOverhead) + overheadOfContent;
+    if (arrived > exchange.counted) this.#useful += (arrived - exchange.counted) * (1 + 1 / contentOfOverhead);
     exchange.counted = arrived;
   }
 
@@ -134,9 +140,13 @@ class Http2Connection implements Watched, Http2Host {
     if (!this.#wasted.take(1, this.now)) this.#calm();
   }
 
-  /** GOAWAY: streams that are under way get their answers. A request that crosses it was not looked at, and the client knows so. */
+  /**
+   * GOAWAY: what is under way gets its answers, and of a request that crosses it the client knows that nobody has looked at it (RFC 9113,
+   * section 6.8). One that has asked for nothing yet has a moment to do so.
+   */
   stop(): void {
-    this.#session.close();
+    if (this.#lastStream > 0) this.#session.close();
+    else this.#stopsAt ??= this.now + this.#options.limits.stop_idle_ms;
   }
 
   #calm(): void {
@@ -185,8 +195,9 @@ class Http2Connection implements Watched, Http2Host {
     }
     for (const exchange of this.#open) {
       this.#count(exchange);
-      if (exchange.due <= now) exchange.overdue();
+      if (exchange.due <= now && !exchange.overdue()) return void this.#stream.destroy();
     }
+    if (this.#stopsAt !== undefined && now >= this.#stopsAt) session.close();
     const read = this.#stream instanceof Socket ? this.#stream.bytesRead : this.#counted;
     const overhead = read - this.#read - this.#useful;
     this.#read = read;

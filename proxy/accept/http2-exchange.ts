@@ -12,6 +12,8 @@ import { hasCleanValues } from './http2-head.ts';
 export interface Http2Host {
   /** So many octets of an answer were given to the stream. */
   gave(bytes: number): void;
+  /** A piece of a body was read. */
+  took(): void;
   /** The stream is closed. `wasted`: before its answer was whole. */
   closed(exchange: Http2ClientExchange, wasted: boolean): void;
   /** In the time of the sweep. */
@@ -119,14 +121,15 @@ export class Http2ClientExchange implements Exchange, Transfer {
       trailers = hasCleanValues(raw) ? judgeTrailers(raw) : 'a trailer has control characters';
     });
     this.#stream.on('end', () => {
-      // An aborted stream ends as well.
-      if (this.#finished || this.isGone || this.#stream.aborted || this.#bodyEnded) return;
+      // One that was reset ends as well, and 'aborted' does not say so of HEAD, whose answer Node has ended from the start.
+      if (this.#finished || this.isGone || this.#stream.closed || this.#bodyEnded) return;
       this.#bodyEnded = true;
       if (typeof trailers === 'string') sink.fail(`The body can't be read one way only: ${trailers}.`);
       else sink.end(trailers);
     });
     this.#stream.on('data', (bytes: Buffer) => {
       this.#delivered += bytes.length;
+      this.#host.took();
       if (this.#finished) this.#drop(bytes.length);
       else if (!this.isGone && !sink.data(bytes)) this.#stream.pause();
     });
@@ -213,7 +216,7 @@ export class Http2ClientExchange implements Exchange, Transfer {
 
   readonly #onWritten = (): void => {
     this.#written = true;
-    if (this.#givesUp) this.#stream.close(constants.NGHTTP2_NO_ERROR);
+    if (this.#givesUp) this.#close(constants.NGHTTP2_NO_ERROR);
     else if (!this.#bodyEnded) this.due = Math.min(this.due, this.#host.now + this.#host.linger_ms);
   };
 
@@ -227,25 +230,34 @@ export class Http2ClientExchange implements Exchange, Transfer {
   #giveUp(): void {
     this.#givesUp = true;
     this.#stream.pause();
-    if (this.#written) this.#stream.close(constants.NGHTTP2_NO_ERROR);
+    if (this.#written) this.#close(constants.NGHTTP2_NO_ERROR);
   }
 
-  /** What the client had time for is over. */
-  overdue(): void {
-    this.due = Infinity;
-    this.#stream.close(this.#written ? constants.NGHTTP2_NO_ERROR : constants.NGHTTP2_CANCEL);
+  /** What the client had time for is over; false when not even its reset can be sent. */
+  overdue(): boolean {
+    if (this.#stream.closed) return false;
+    this.#close(this.#written ? constants.NGHTTP2_NO_ERROR : constants.NGHTTP2_CANCEL);
+    return true;
+  }
+
+  #close(code: number): void {
+    this.due = this.#host.now + this.#host.linger_ms;
+    this.#stream.close(code);
+    // Node keeps a stream that has something left to be read.
+    this.#stream.resume();
   }
 
   abort(): void {
     if (this.#finished || !this.#usable) return;
     this.#finished = true;
     if (this.#contentLength > 0) this.#send();
-    this.#stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    this.#close(constants.NGHTTP2_INTERNAL_ERROR);
   }
 
   readonly #onAway = (): void => {
     if (this.#finished || this.isGone) return;
     this.isGone = true;
+    this.#stream.resume();
     this.#controller?.abort();
     this.events?.gone();
   };

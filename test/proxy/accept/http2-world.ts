@@ -69,7 +69,7 @@ export async function startHttp2(t: ExecutionContext, handler: Handler, { certif
   t.teardown(() => {
     for (const socket of sockets) socket.destroy();
     sweep.close();
-    return new Promise((resolve) => { server.close(resolve); });
+    return new Promise<void>((resolve) => { server.close(() => { resolve(); }); });
   });
   return { port: (server.address() as AddressInfo).port, exchanges, refused, sockets, limits, stop: () => { for (const connection of connections) connection.stop(); } };
 }

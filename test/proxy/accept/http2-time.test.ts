@@ -1,0 +1,163 @@
+import { connect } from 'node:net';
+import test from 'ava';
+import { catalogueRefusal } from '../../../proxy/refusal.ts';
+import { codes, flags, frame, get, headBlock, headers, number32, preface, rawClient, rawConnect, settings, types, type RawClient } from '../../helpers/http2-frames.ts';
+import { fastClock } from '../../helpers/fast-clock.ts';
+import { within } from '../../helpers/wait.ts';
+import { answer, answerHead, startHttp2 } from './http2-world.ts';
+
+const clock = fastClock(20);
+/** Milliseconds of that clock. */
+const limits = { head_ms: 4_000, idle_ms: 600_000, linger_ms: 2_000, stop_idle_ms: 1_000 };
+const answering = { clock, limits };
+
+const greet = (port: number, ...bytes: readonly Buffer[]): RawClient => rawConnect(port, bytes);
+
+const slow: readonly (readonly [string, readonly Buffer[]])[] = [
+  ['nothing', []], ['half a preface', [preface.subarray(0, 10)]], ['a preface without SETTINGS', [preface]],
+  ['half of SETTINGS', [preface, settings([[4, 1]]).subarray(0, 12)]],
+  ['a head without its end', [preface, settings(), frame(types.headers, flags.end_stream, 1, headBlock(get()))]],
+  ['half a frame of a head', [preface, settings(), headers(1, get()).subarray(0, 20)]],
+];
+for (const [title, bytes] of slow) {
+  test(`a client that sends ${title} is closed when the time for a head is over, long before an idle one`, async (t) => {
+    const world = await startHttp2(t, () => Promise.resolve(), answering);
+    const began = performance.now();
+    await greet(world.port, ...bytes).closed();
+    const took = (performance.now() - began) * 20;
+    t.true(took >= limits.head_ms - 500, String(took));
+    t.true(took < limits.idle_ms / 2, String(took));
+    t.is(world.exchanges.length, 0);
+  });
+}
+
+test('an idle client is told GOAWAY after the time between two requests', async (t) => {
+  const world = await startHttp2(t, (exchange) => {
+    answer(exchange, 'x');
+    return Promise.resolve();
+  }, { clock, limits: { ...limits, idle_ms: 10_000 } });
+  const client = rawConnect(world.port);
+  client.send(headers(1, get()));
+  await client.next('the answer', ({ type }) => type === types.data);
+  const began = performance.now();
+  t.is(await client.closed(), codes.no_error);
+  t.true((performance.now() - began) * 20 > 8_000);
+});
+
+test('a stream that is under way keeps its connection from being idle', async (t) => {
+  const world = await startHttp2(t, (exchange) => new Promise((resolve) => {
+    clock.setTimeout(() => {
+      answer(exchange, 'late');
+      resolve();
+    }, 20_000);
+  }), { clock, limits: { ...limits, idle_ms: 5_000 } });
+  const client = rawConnect(world.port);
+  client.send(headers(1, get()));
+  await client.next('the answer', ({ type }) => type === types.data);
+  t.pass();
+});
+
+test('a refusal or an answer that the client takes no window for is reset in time', async (t) => {
+  const world = await startHttp2(t, (exchange) => {
+    if (exchange.head.target === '/refuse') exchange.refuse(catalogueRefusal('policy_denied', 'No.'));
+    else answer(exchange, 'x'.repeat(1000));
+    return Promise.resolve();
+  }, { clock, limits: { ...limits, idle_ms: 20_000 } });
+  const client = rawConnect(world.port, [preface, settings([[4, 0]])]);
+  client.send(headers(1, get('/refuse')), headers(3, get()));
+  const first = await client.next('the reset of the refusal', ({ type, stream }) => type === types.rst_stream && stream === 1);
+  t.is(first.payload.readUInt32BE(0), codes.cancel);
+  t.false(client.frames.some(({ type, stream }) => type === types.rst_stream && stream === 3));
+  const second = await client.next('the reset of the answer', ({ type, stream }) => type === types.rst_stream && stream === 3);
+  t.is(second.payload.readUInt32BE(0), codes.cancel);
+  t.is(await client.closed(), codes.no_error);
+});
+
+test('an upload that goes on behind its answer is reset in time', async (t) => {
+  const world = await startHttp2(t, (exchange) => {
+    answer(exchange, 'enough');
+    return Promise.resolve();
+  }, answering);
+  const client = rawConnect(world.port);
+  client.send(headers(1, get(), false));
+  await client.next('the end of the answer', ({ type, flag }) => type === types.data && (flag & flags.end_stream) !== 0);
+  const { payload } = await client.next('the reset', ({ type }) => type === types.rst_stream);
+  t.is(payload.readUInt32BE(0), codes.no_error);
+});
+
+test('a client that reads nothing at all is closed when the time for its answers is over', async (t) => {
+  const world = await startHttp2(t, (exchange) => {
+    const { transfer } = exchange;
+    transfer.begin(answerHead(200, []));
+    for (let piece = 0; piece < 200; piece++) transfer.write(Buffer.alloc(65_536));
+    transfer.flush();
+    transfer.end([]);
+    return Promise.resolve();
+  }, { clock, limits: { ...limits, idle_ms: 10_000 } });
+  const client = rawConnect(world.port, [preface, settings([[4, 2 ** 31 - 1]]), frame(types.window_update, 0, 0, number32(2 ** 30))]);
+  client.socket.pause();
+  client.send(headers(1, get()));
+  await within('the exchange to end', new Promise<void>((resolve) => {
+    const look = (): void => {
+      if (world.sockets.some(({ destroyed }) => destroyed)) resolve();
+      else setTimeout(look, 20);
+    };
+    look();
+  }));
+  client.socket.destroy();
+  t.is(world.exchanges.length, 1);
+});
+
+test('a window that opens by one octet at a time is too much ado', async (t) => {
+  const world = await startHttp2(t, (exchange) => {
+    answer(exchange, Buffer.alloc(500_000));
+    return Promise.resolve();
+  });
+  const client = rawConnect(world.port, [preface, settings([[4, 1]])]);
+  client.send(headers(1, get()));
+  const one = Buffer.concat([frame(types.window_update, 0, 1, number32(1)), frame(types.window_update, 0, 0, number32(1))]);
+  let seen = 0;
+  client.socket.on('data', () => {
+    for (; seen < client.frames.length; seen++) if (client.frames[seen]!.type === types.data) client.send(one);
+  });
+  const code = await client.closed();
+  t.true(code === codes.enhance_your_calm || code === undefined, String(code));
+  t.true(seen < 200_000, String(seen));
+});
+
+test('what is no preface is closed', async (t) => {
+  const world = await startHttp2(t, () => Promise.resolve());
+  const client = rawClient(connect(world.port, '127.0.0.1'));
+  client.send(Buffer.from('GET / HTTP/1.1\r\nHost: a.test\r\n\r\n'));
+  await client.closed();
+  t.is(world.exchanges.length, 0);
+});
+
+test('who is told to stop before its first request has a moment for it', async (t) => {
+  const world = await startHttp2(t, (exchange) => {
+    answer(exchange, 'x');
+    return Promise.resolve();
+  }, { clock, limits: { ...limits, stop_idle_ms: 40_000 } });
+  const client = rawConnect(world.port);
+  await client.next('SETTINGS', ({ type }) => type === types.settings);
+  world.stop();
+  client.send(headers(1, get()));
+  await client.next('the answer', ({ type, stream }) => type === types.data && stream === 1);
+  t.is(await client.closed(), codes.no_error);
+  t.is(client.frames.findLast(({ type }) => type === types.goaway)!.payload.readUInt32BE(0), 1);
+});
+
+test('a request that crosses GOAWAY is not looked at, and the client can tell', async (t) => {
+  const world = await startHttp2(t, (exchange) => {
+    answer(exchange, 'x');
+    return Promise.resolve();
+  }, answering);
+  const client = rawConnect(world.port);
+  client.send(headers(1, get()));
+  await client.next('the answer', ({ type, stream }) => type === types.data && stream === 1);
+  world.stop();
+  client.send(headers(3, get()));
+  t.is(await client.closed(), codes.no_error);
+  t.is(client.frames.findLast(({ type }) => type === types.goaway)!.payload.readUInt32BE(0), 1);
+  t.is(world.exchanges.length, 1);
+});
