@@ -8,7 +8,7 @@ import { leafBackdateMs, leafLifeMs } from './authority-rules.ts';
 import { ContextCache } from './context-cache.ts';
 import { leafMaker, toPem } from './x509-certificate.ts';
 
-/** Contexts kept by a worker: 25 KiB each. */
+/** Contexts kept by a worker: some 30 KiB each. */
 const mostContexts = 1000;
 /** A leaf is not given to a new connection when it has less than this left. */
 const renewBeforeMs = 24 * 3_600_000;
@@ -22,7 +22,7 @@ const ciphers = [
 ].join(':');
 
 /**
- * Without the hybrids with ML-KEM, which take a handshake 5 to 15 % of processor time: this leg is inside one machine, or crosses a network that carries
+ * Without the hybrids with ML-KEM, which cost a handshake 8 to 20 % of the processor: this leg is inside one machine, or crosses a network that carries
  * the run's credentials in the clear already (`--without-tls`). Towards origins they are on.
  */
 const groups = 'X25519:P-256:P-384';

@@ -34,7 +34,7 @@ function extension(id: string, content: Uint8Array, critical?: 'critical'): Buff
 const publicBytes = (key: KeyObject): Buffer => key.export({ type: 'spki', format: 'der' });
 
 /** RFC 7093, section 2, method 4 with 160 bits: nothing needs SHA-1. */
-export const keyIdentifier = (publicKey: KeyObject): Buffer => createHash('sha256').update(publicBytes(publicKey)).digest().subarray(0, 20);
+const keyIdentifier = (publicKey: KeyObject): Buffer => createHash('sha256').update(publicBytes(publicKey)).digest().subarray(0, 20);
 
 /** Tells authorities apart in names and files. */
 export const authorityId = (publicKey: KeyObject): string => keyIdentifier(publicKey).subarray(0, 8).toString('hex');
