@@ -28,7 +28,8 @@ const hpackTableBytes = 4096;
 const streamWindow = 65_535;
 /** Of all bodies together: nobody has to wait for a window that others have filled. */
 const connectionWindow = 1_048_576;
-const sessionMegabytes = 16;
+/** Room for what all streams of a client that reads nothing may hold: each 128 KiB of an answer and a window of a body. Beyond it new ones are refused. */
+const sessionMegabytes = 32;
 /** Streams that end without their whole answer: clients that cancel. */
 const wasteLimits = { burst: 256, per_second: 64 } as const;
 /** Octets that carry neither content nor a head. */

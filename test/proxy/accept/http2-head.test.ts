@@ -1,5 +1,5 @@
 import test from 'ava';
-import fc from 'fast-check';
+import { array, assert, constantFrom, integer, property, tuple } from 'fast-check';
 import { judgeHttp2Request } from '../../../proxy/accept/http2-head.ts';
 
 const good: readonly string[] = [':method', 'POST', ':scheme', 'https', ':authority', 'api.test', ':path', '/a?b'];
@@ -88,11 +88,11 @@ function oracle(raw: readonly string[]): boolean {
 }
 
 test('a head is taken exactly when an oracle of its own takes it, and nothing is added or lost', (t) => {
-  const name = fc.constantFrom(':method', ':scheme', ':path', ':authority', ':protocol', 'host', 'x-a', 'X-A', 'x b', '', 'cookie', 'te', 'connection', 'upgrade', 'content-length', 'content_length', 'content-type');
-  const value = fc.constantFrom('GET', 'POST', 'https', 'http', '/', '/a b', '/a#', '', 'api.test', 'b.test', 'trailers', '5', '05', ' x', 'x\t', 'a\nb', 'a\0', '\xe9', 'plain');
-  const start = fc.constantFrom(good, good, good.slice(2), good.slice(0, 6), without(':authority'));
+  const name = constantFrom(':method', ':scheme', ':path', ':authority', ':protocol', 'host', 'x-a', 'X-A', 'x b', '', 'cookie', 'te', 'connection', 'upgrade', 'content-length', 'content_length', 'content-type');
+  const value = constantFrom('GET', 'POST', 'https', 'http', '/', '/a b', '/a#', '', 'api.test', 'b.test', 'trailers', '5', '05', ' x', 'x\t', 'a\nb', 'a\0', '\xe9', 'plain');
+  const start = constantFrom(good, good, good.slice(2), good.slice(0, 6), without(':authority'));
   let taken = 0;
-  fc.assert(fc.property(start, fc.array(fc.tuple(name, value), { maxLength: 4 }), fc.integer({ min: 0, max: 4 }), (first, more, at) => {
+  assert(property(start, array(tuple(name, value), { maxLength: 4 }), integer({ min: 0, max: 4 }), (first, more, at) => {
     const fields = more.flat();
     const raw = [...first.slice(0, at * 2), ...fields.slice(0, 2), ...first.slice(at * 2), ...fields.slice(2)];
     const result = judged(raw);

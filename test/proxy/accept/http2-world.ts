@@ -88,6 +88,27 @@ export function answer(exchange: Exchange, body: Buffer | string, headers: Heade
   transfer.end(trailers);
 }
 
+/** Answers 200 with so many octets, no faster than the client takes them. */
+export function answerLarge({ transfer }: Exchange, length: number): Promise<void> {
+  const piece = Buffer.alloc(65_536, 'x');
+  return new Promise((resolve) => {
+    let left = length;
+    const go = (): void => {
+      while (left > 0) {
+        transfer.write(piece.subarray(0, left));
+        left -= Math.min(left, piece.length);
+        if (!transfer.flush()) return;
+      }
+      transfer.events = undefined;
+      transfer.end([]);
+      resolve();
+    };
+    transfer.events = { drained: go, gone: resolve };
+    transfer.begin(answerHead(200, ['content-length', String(length)], { kind: 'length', bytes: length }));
+    go();
+  });
+}
+
 /** The whole body, by `readBody`. */
 export function bodyOf(exchange: Exchange): Promise<{ readonly body: Buffer; readonly trailers: HeaderList }> {
   return new Promise((resolve, reject) => {
