@@ -28,7 +28,7 @@ const commandLines: readonly [args: readonly string[], code: number, sentence: R
   [['runs'], 64, /sallyport runs needs one of create, list, show, cancel/, /sallyport runs --help/],
   [['run'], 64, /Missing required argument 'command'/, /sallyport run --help/],
   [['run', '--alow', 'a.example', '--', 'true'], 64, /Unknown option '--alow' \(Did you mean --allow\?\)/, /sallyport run --help/],
-  [['run', '--allow', 'a.example:443:GET', '--', 'true'], 64, /--allow a\.example:443:GET: the methods "GET" cannot be judged on port 443.*a\.example:443:TUNNEL/, /sallyport run --help/],
+  [['run', '--no-intercept', '--allow', 'a.example:443:GET', '--', 'true'], 64, /--allow a\.example:443:GET: the methods "GET" cannot be judged on port 443.*--intercept.*a\.example:443:TUNNEL/, /sallyport run --help/],
   [['run', '--budget', 'llm_tokens=5', '--', 'true'], 69, /--budget llm_tokens: nothing enforces this meter yet/, /./],
   [['run', '--env', 'NOT_THERE', '--', 'true'], 64, /--env NOT_THERE: there is no such variable here/, /sallyport run --help/],
   [['run', '--report', '/nowhere/report.json', '--', 'true'], 64, /--report \/nowhere\/report\.json: its folder cannot be written to/, /./],
