@@ -2,14 +2,16 @@ import { connect, type ClientHttp2Session, type ClientHttp2Stream } from 'node:h
 import { SallyportError } from '../../contracts/errors.ts';
 import type { PermittedAddress } from '../enforce/permit.ts';
 import { nowhere } from '../roster.ts';
+import { keepSessionFor } from '../wire/http2-handles.ts';
 import type { Sweep, Watched } from '../wire/sweep.ts';
 import type { ForwardLimits } from './limits.ts';
 import type { OriginConnection, OriginTls } from './origin-connection.ts';
 
 /** How often a session is looked at, in milliseconds. */
 const lookMs = 1_000;
-/** Bytes of frames that carry nothing, more than what carried something explains, between two looks: some 100,000 empty ones. */
+/** Bytes of frames that carry nothing, beyond what carried something explains: at once, and in the long run between two looks (some 28,000 empty ones). */
 const overheadBytes = 4 * 1_048_576;
+const overheadByLook = 262_144;
 /** SETTINGS and PING between two looks. gRPC servers ping once a round trip while an upload grows their window. */
 const settingsFrames = 100;
 const pingFrames = 10_000;
@@ -51,6 +53,7 @@ export class OriginSession implements Watched {
   readonly #began: number;
   #since: number;
   #seen: number;
+  #overhead = 0;
   #carried = 0;
   #settingsFrames = 0;
   #pingFrames = 0;
@@ -135,6 +138,7 @@ export class OriginSession implements Watched {
   /** A stream that was reserved; it is given back when it closes. `ended`: there is no body. */
   open(fields: string[], ended: boolean): ClientHttp2Stream {
     const stream = this.#session.request(fields, { endStream: ended, waitForTrailers: !ended });
+    keepSessionFor(stream);
     stream.once('close', () => { this.release(); });
     return stream;
   }
@@ -178,7 +182,8 @@ export class OriginSession implements Watched {
   #end(error: SallyportError): void {
     this.#error ??= error;
     this.#retired = true;
-    this.#session.destroy(error);
+    // Not within nghttp2, which would go on with what it has read, for streams that Node has forgotten.
+    setImmediate(() => { this.#session.destroy(error); });
   }
 
   expired(): void {
@@ -186,10 +191,10 @@ export class OriginSession implements Watched {
     this.due = now + lookMs;
     const read = this.#connection.socket.bytesRead;
     // TLS and the heads of small frames may weigh more than what they carry.
-    const unexplained = read - this.#seen - 4 * this.#carried;
+    this.#overhead = Math.max(0, this.#overhead + read - this.#seen - 4 * this.#carried - overheadByLook);
     this.#seen = read;
     this.#carried = this.#settingsFrames = this.#pingFrames = 0;
-    if (unexplained > overheadBytes) return this.#fault('of any kind');
+    if (this.#overhead > overheadBytes) return this.#fault('of any kind');
     if (!this.#settled && now - this.#began > this.#limits.connect_ms) {
       return this.#end(new SallyportError('upstream_timeout', `${this.#where} took the connection, but did not begin to speak HTTP/2 within ${this.#limits.connect_ms} ms.`));
     }

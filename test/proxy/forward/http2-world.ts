@@ -229,7 +229,7 @@ export async function startRawOrigin(lifetime: Lifetime, onRequest: (peer: RawPe
   const server = createTcpServer({ noDelay: true }, (socket) => {
     const connection = peers.length;
     const peer = new RawPeer(socket, (_peer, one) => {
-      if (one.type === types.settings && (one.flag & 1) === 0) peer.send(frame(types.settings, 1, 0));
+      if (one.type === types.settings && (one.flag & 1) === 0 && first.length > 0) peer.send(frame(types.settings, 1, 0));
       if (one.type === types.headers) onRequest(peer, one.stream, connection);
     });
     peers.push(peer);
