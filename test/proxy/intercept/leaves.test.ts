@@ -193,7 +193,7 @@ test('a connection lives on when its context has gone', async (t) => {
 test('a flood of names takes no more memory than the cache', async (t) => {
   const data = await temporaryFolder(t);
   const from = (path: string): string => JSON.stringify(new URL(`../../../${path}`, import.meta.url).href);
-  // In a process of its own, which nothing else fills. Left to the collector, the same flood takes 140 MiB.
+  // In a process of its own, which nothing else fills. Left to the collector, the same flood takes 90 MiB, with what is dropped given back 8.
   const flood = startProcess(t, process.execPath, ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', `
     import { systemClock } from ${from('contracts/clock.ts')};
     import { openAuthorities } from ${from('proxy/intercept/authorities.ts')};
@@ -207,7 +207,7 @@ test('a flood of names takes no more memory than the cache', async (t) => {
     }
     console.log('grown ' + Math.round((process.memoryUsage().rss - before) / 1024 / 1024));`]);
   const grown = Number((await flood.line(/^grown (-?\d+)$/, 100_000))[1]);
-  t.true(grown < 70, `${grown} MiB`);
+  t.true(grown < 45, `${grown} MiB`);
 });
 
 test('a client that asks for renegotiation is refused', async (t) => {
