@@ -21,6 +21,8 @@ function document(refusal: Refusal): string {
   return `${JSON.stringify({
     type: `https://sallyport.example/problems/${code}`,
     title, status, code, detail,
+    // The one member that the SDK of OpenAI for Python shows its users.
+    message: `${title} (${code}): ${detail}`,
     ...(egress_id !== undefined && { instance: egress_id, egress_id }),
     reasons,
     ...(retry_after !== undefined && { retry_after }),

@@ -72,6 +72,8 @@ export interface Client {
   readonly programs?: readonly ProgramsName[];
   /** Default: `site`, the origin for everything in HTTP. */
   readonly origin?: 'site' | 'grpc';
+  /** Fields (lower case) that it sends through tunnels which are its proxy's business, so that the origin sees them where nobody looks in. */
+  readonly reveals?: Readonly<Partial<Record<Channel, readonly string[]>>>;
   /** Its steps, which run in this order for each way; those of the refusals come last. */
   readonly steps: readonly Step[];
   readonly refusals: readonly Refusal[];

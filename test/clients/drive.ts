@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chownSync, copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { EgressRow } from '../../cli/report/egress.ts';
 import type { Lifetime } from '../helpers/lifetime.ts';
@@ -46,6 +46,7 @@ export async function workFolder(lifetime: Lifetime, scene: Scene, names: Readon
       execFileSync('cp', ['-a', '--reflink=auto', from, to]);
     }
   }
+  copyFileSync(new URL('programs/client.py', import.meta.url), join(work, 'tools/client.py'));
   mkdirSync(join(work, 'trust'));
   writeFileSync(join(work, 'trust', trustFiles.origin), scene.originAuthority);
   writeFileSync(join(work, 'trust', trustFiles.ours), await scene.ourAuthority());
@@ -67,6 +68,9 @@ export async function drive(lifetime: Lifetime, scene: Scene, work: string, clie
   const all = [...steps.map(({ step, place }) => ({ command: step.command(place), place })), ...refusals.map(({ refusal, place }) => ({ command: refusal.command(place), place }))];
   for (const [index, { command, place }] of all.entries()) writeFileSync(join(folder, `${number(index)}.sh`), stepScript(command, place));
   writeFileSync(join(folder, 'all'), driver);
+  // The first run in it gave the work folder away, with what was there by then.
+  const { uid, gid } = statSync(work);
+  if (channel === 'jail') for (const path of [folder, ...readdirSync(folder).map((file) => join(folder, file))]) chownSync(path, uid, gid);
 
   const options = policyOptions(scene, client, channel);
   const { egress, log } = channel === 'jail' ? await inJail(lifetime, scene, work, name, options) : await byCredentials(lifetime, scene, folder, options);
@@ -103,6 +107,11 @@ function readOutcome(folder: string, name: string, log: string): StepOutcome {
   return { code: Number(code), stdout: read('stdout'), stderr: read('stderr'), ended: Number(ended) };
 }
 
+/** What the steps have said so far, of one that never ends. */
+function tails(folder: string): string {
+  return readdirSync(folder).filter((name) => /\.(?:stdout|stderr|end)$/.test(name)).toSorted().map((name) => `${name}: ${readFileSync(join(folder, name), 'utf8').slice(-500)}`).join('\n');
+}
+
 /** Everything that the client needs at its origin, and nothing below `/forbidden`. */
 function policyOptions(scene: Scene, client: Client, channel: Channel): readonly string[] {
   const host = (way: Way): string => scene.place(client, way, channel).host;
@@ -136,7 +145,7 @@ async function byCredentials(lifetime: Lifetime, { installation }: Scene, folder
   if (run === undefined) throw new Error(`No run in what runs create printed:\n${created.stdout}`);
   const home = await temporaryFolder(lifetime);
   const agent = startProcess(lifetime, 'sh', [join(folder, 'all')], { env: { PATH: process.env['PATH'], HOME: home, TMPDIR: home, LANG: 'C.UTF-8', ...env } });
-  await agent.exit(deadline);
+  await agent.exit(deadline).catch((error: unknown) => { throw new Error(`${String(error)}\n${tails(folder)}`, { cause: error }); });
   // Its record is complete once it has ended and all its events are in the chain.
   const cancelled = await installation.command(['runs', 'cancel', run]);
   if (cancelled.code !== 0) throw new Error(`sallyport runs cancel ended with ${cancelled.code}:\n${cancelled.stderr}`);

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import type { Lifetime } from './lifetime.ts';
 import { temporaryFolder } from './temporary.ts';
 
-/** A bare repository `site.git` with one commit, served by git's own smart-HTTP program: `respond` is for `startOrigin`. */
-export async function gitOrigin(lifetime: Lifetime): Promise<{ readonly respond: (request: IncomingMessage, response: ServerResponse) => void }> {
+/** A bare repository `site.git` with one commit, served below `base` by git's own smart-HTTP program: `respond` is for `startOrigin`. */
+export async function gitOrigin(lifetime: Lifetime, base: string = ''): Promise<{ readonly respond: (request: IncomingMessage, response: ServerResponse) => void }> {
   const folder = await temporaryFolder(lifetime);
   const work = join(folder, 'work');
   const git = (...args: string[]): void => {
@@ -18,6 +18,8 @@ export async function gitOrigin(lifetime: Lifetime): Promise<{ readonly respond:
   git('-C', work, 'add', '.');
   git('-C', work, 'commit', '-qm', 'first');
   git('clone', '-q', '--bare', work, join(folder, 'site.git'));
+  // Nobody is asked who they are.
+  git('-C', join(folder, 'site.git'), 'config', 'http.receivepack', 'true');
 
   return {
     respond(request, response) {
@@ -28,7 +30,7 @@ export async function gitOrigin(lifetime: Lifetime): Promise<{ readonly respond:
           GIT_PROJECT_ROOT: folder,
           GIT_HTTP_EXPORT_ALL: '1',
           REQUEST_METHOD: request.method ?? '',
-          PATH_INFO: url.pathname,
+          PATH_INFO: url.pathname.slice(base.length),
           QUERY_STRING: url.search.slice(1),
           CONTENT_TYPE: request.headers['content-type'] ?? '',
           HTTP_CONTENT_ENCODING: request.headers['content-encoding'] ?? '',

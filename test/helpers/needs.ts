@@ -18,6 +18,7 @@ export function needs(...wanted: readonly Need[]): TestFn {
 
 function reasonFor(need: Need): string | undefined {
   if (need.startsWith('command ')) return onPath(need.slice('command '.length)) ? undefined : `the ${need} is not installed`;
+  if (need.startsWith('program ')) return onPath(need.slice('program '.length), '/usr/local/bin:/usr/bin:/bin') ? undefined : `the ${need} is not installed in /usr`;
   if (need.startsWith('file ')) return existsSync(need.slice('file '.length)) ? undefined : `there is no ${need.slice('file '.length)}`;
   if (need.startsWith('programs ')) {
     const lack = programsLack(need.slice('programs '.length) as ProgramsName);
@@ -31,8 +32,8 @@ function reasonFor(need: Need): string | undefined {
   return reason === undefined ? undefined : `no ${need}: ${reason}`;
 }
 
-function onPath(name: string): boolean {
-  return (process.env['PATH'] ?? '').split(':').some((folder) => {
+function onPath(name: string, path: string = process.env['PATH'] ?? ''): boolean {
+  return path.split(':').some((folder) => {
     try {
       accessSync(join(folder, name), constants.X_OK);
       return true;

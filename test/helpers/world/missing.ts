@@ -9,8 +9,8 @@ export interface Missing {
   readonly postgres?: string | undefined;
 }
 
-/** `root` and `no root` are who runs the tests; `programs` are those that bin/setup builds for the tests of clients. */
-export type Need = keyof Missing | `command ${string}` | `file ${string}` | `programs ${ProgramsName}` | 'root' | 'no root';
+/** A `program` is a command that a jail sees as well. `root` and `no root` are who runs the tests; `programs` are those that bin/setup builds for the tests of clients. */
+export type Need = keyof Missing | `command ${string}` | `program ${string}` | `file ${string}` | `programs ${ProgramsName}` | 'root' | 'no root';
 
 export const missingVariable = 'TEST_WORLD_LACKS';
 /** A file to which each test that did not run is added: one `NotRun` a line. */
