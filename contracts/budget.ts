@@ -20,6 +20,21 @@ const amount = z.int().min(0).max(Number.MAX_SAFE_INTEGER);
 export const amountsSchema = z.partialRecord(meterSchema, amount);
 export const spentSchema = z.partialRecord(spendableMeterSchema, amount);
 
+const spendable: ReadonlySet<string> = new Set(spendableMeters);
+
+/**
+ * Facts by which the ledger moves (`spent`, `returned`; see `eventTypes`), as `spentSchema` has them; undefined when they are not. By
+ * hand, since two are read of each event.
+ */
+export function spentOf(value: unknown): Spent | undefined {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
+  for (const meter in value) {
+    const units = (value as Readonly<Record<string, unknown>>)[meter];
+    if (!spendable.has(meter) || !Number.isSafeInteger(units) || (units as number) < 0) return undefined;
+  }
+  return value;
+}
+
 const MiB = 1024 * 1024;
 
 /** Limits of a run made over the API without a budget of its own (runs.md). `wall_clock_ms` is active time. */

@@ -99,10 +99,6 @@ export interface Return {
   readonly recalls: Recalls;
 }
 
-/** Facts by which the ledger moves; see `eventTypes`. */
-export const spentFactsSchema = z.object({ spent: spentSchema });
-export const returnedFactsSchema = z.object({ returned: spentSchema });
-
 /**
  * `POST /data-plane/events`: one closed journal segment, byte for byte as on disk (contracts/journal.ts), gzip allowed.
  * Answer 200 `{journal_id, sequence, status: 'ingested' | 'known'}`. The same (journal_id, sequence) with another digest is

@@ -1,7 +1,6 @@
 import { canonicalJson } from './canonical-json.ts';
 import { sha256Hex } from './digest.ts';
 import type { Event } from './event.ts';
-import type { JsonValue } from './json.ts';
 import { leafHash, type Hash } from './merkle-tree.ts';
 
 /** What the chain has one leaf of: the events of one control-plane transaction, or one journal segment. */
@@ -33,21 +32,40 @@ const payloadKey = ',"payload":';
 const saltKey = ',"salt":"';
 const tailLength = saltKey.length + 2 * saltBytes + '"}'.length;
 
-/** Throws a TypeError when the event has no canonical form, or when its facts have the key that marks a place in the line. */
-function bodyLine(event: Event, salt: string): string {
-  if (!saltText.test(salt)) throw new TypeError('a salt is 32 hexadecimal digits');
-  const { payload, ...rest } = event;
-  const payloadText = canonicalJson(payload);
-  const digest = payloadDigest(salt, payloadText);
-  const hashed = canonicalJson({ ...rest, payload_digest: digest } as unknown as JsonValue);
-  const place = hashed.indexOf(digestKey) + digestKey.length;
-  if (!hashed.startsWith(digest, place) || hashed.includes(payloadKey, place)) throw new TypeError('facts may not have a key payload_digest');
-  return `${opening}${hashed}${payloadKey}${payloadText}${saltKey}${salt}"}\n`;
+/** What is hashed of an event: canonical JSON of all but its payload. By hand, since its keys are few and known, in their order. */
+function hashedText({ v, event_id, type, at, session_id, run_id, step_id, causes, actor, policy, facts }: Event, digest: string): string {
+  const factsText = canonicalJson(facts);
+  if (factsText.includes(digestKey)) throw new TypeError('facts may not have a key payload_digest');
+  const whose = `${memberText('run_id', run_id)}${memberText('session_id', session_id)}${memberText('step_id', step_id)}`;
+  const by = policy === undefined ? '' : `,"policy":{"revision":${canonicalJson(policy.revision)},"rules":${canonicalJson(policy.rules)}}`;
+  return `{"actor":{"id":${canonicalJson(actor.id)},"kind":"${actor.kind}"},"at":${at},"causes":${canonicalJson(causes)},"event_id":${canonicalJson(event_id)}`
+    + `,"facts":${factsText},${digestKey}${digest}"${by}${whose},"type":"${type}","v":${v}}`;
 }
 
-/** `salts` gives 16 random bytes in hexadecimal at each call. */
-export function makeEntry(header: EntryHeader, events: readonly Event[], salts: () => string): Entry {
-  return { header, body: events.map((event) => bodyLine(event, salts())).join('') };
+function memberText(name: string, value: string | undefined): string {
+  return value === undefined ? '' : `,"${name}":${canonicalJson(value)}`;
+}
+
+export interface NewEntry extends Entry {
+  readonly leaf: Hash;
+}
+
+/**
+ * `salts` gives 16 random bytes in hexadecimal at each call. Throws a TypeError when an event has no canonical form, or when its facts
+ * have the key that marks a place in the line.
+ */
+export function makeEntry(header: EntryHeader, events: readonly Event[], salts: () => string): NewEntry {
+  const hashed: string[] = [];
+  let body = '';
+  for (const event of events) {
+    const salt = salts();
+    if (!saltText.test(salt)) throw new TypeError('a salt is 32 hexadecimal digits');
+    const payload = canonicalJson(event.payload);
+    const text = hashedText(event, payloadDigest(salt, payload));
+    hashed.push(text);
+    body += `${opening}${text}${payloadKey}${payload}${saltKey}${salt}"}\n`;
+  }
+  return { header, body, leaf: leafHash(leafText(header, hashed.join(','))) };
 }
 
 export interface BodyLine {

@@ -32,7 +32,9 @@ export type EventType = (typeof eventTypes)[number];
 
 export const actorKinds = ['operator', 'agent', 'connector', 'proxy', 'system'] as const;
 
-const id = z.string().min(1).max(100);
+/** Printable ASCII: ids are columns of a database, which refuses U+0000, and parts of canonical JSON, which refuses half a surrogate pair. */
+const id = z.string().max(100).regex(/^[ -~]+$/);
+const text = (most: number): z.ZodString => z.string().max(most).refine((value) => value.isWellFormed(), 'must be well-formed');
 
 /** An event as it is recorded, shipped and exported. Times are milliseconds since 1970, all numbers integers. */
 export const eventSchema = z.strictObject({
@@ -45,7 +47,7 @@ export const eventSchema = z.strictObject({
   step_id: id.optional(),
   causes: z.array(z.uuidv7()).max(16),
   actor: z.strictObject({ kind: z.enum(actorKinds), id }),
-  policy: z.strictObject({ revision: z.string().max(100), rules: z.array(z.string().max(200)).max(64) }).optional(),
+  policy: z.strictObject({ revision: text(100), rules: z.array(text(200)).max(64) }).optional(),
   facts: jsonObjectSchema,
   payload: jsonObjectSchema,
 });

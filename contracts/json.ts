@@ -21,9 +21,12 @@ function isJson(value: unknown, depth: number): boolean {
   return true;
 }
 
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && isJson(value, 0);
+}
+
 /**
  * An object of JSON values that has a canonical form (contracts/canonical-json.ts): at most 64 levels deep, no lone surrogates. It is
  * passed on as it is; `z.json()` takes ten times as long and drops a key `__proto__`.
  */
-export const jsonObjectSchema: z.ZodType<JsonObject> = z.custom<JsonObject>(
-  (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && isJson(value, 0), 'must be an object of JSON values');
+export const jsonObjectSchema: z.ZodType<JsonObject> = z.custom<JsonObject>(isJsonObject, 'must be an object of JSON values');

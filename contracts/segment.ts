@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
 import { sha256Hex } from './digest.ts';
+import { hasEventShape } from './event-shape.ts';
 import { eventSchema, type Event } from './event.ts';
 import { firstPrevious, recordMaxBytes, segmentMaxRecords, type SegmentFooter, type SegmentHeader } from './journal.ts';
 
@@ -63,10 +64,10 @@ export function parseSegment(bytes: Uint8Array): { readonly ok: true; readonly s
       footer = parsed.data;
       continue;
     } else {
-      const parsed = eventSchema.safeParse(value);
-      if (!parsed.success) return refuse(`line ${line} is not an event: ${z.prettifyError(parsed.error).split('\n')[0]}`);
+      const event = hasEventShape(value) ? value : eventOrReason(value);
+      if (typeof event === 'string') return refuse(`line ${line} is not an event: ${event}`);
       if (events.length >= recordsMax) return refuse(`it has more than ${recordsMax} records`);
-      events.push(parsed.data as Event);
+      events.push(event);
     }
     whole = to + 1;
   }
@@ -77,6 +78,11 @@ export function parseSegment(bytes: Uint8Array): { readonly ok: true; readonly s
   if (footer.records !== events.length) return refuse(`its end counts ${footer.records} records, it has ${events.length}`);
   if (footer.digest !== digest) return refuse('its digest is not that of its bytes');
   return { ok: true, segment: { header, events, digest, closed: true, dropped_bytes: 0 } };
+}
+
+function eventOrReason(value: unknown): Event | string {
+  const parsed = eventSchema.safeParse(value);
+  return parsed.success ? parsed.data as Event : z.prettifyError(parsed.error).split('\n')[0]!;
 }
 
 function parseLine(bytes: Buffer): unknown {

@@ -1,14 +1,15 @@
 import type { Kysely } from 'kysely';
+import { SallyportError } from '../../contracts/errors.ts';
 import type { Event } from '../../contracts/event.ts';
-import { firstPrevious } from '../../contracts/journal.ts';
 import type { RunAction } from '../../contracts/run-api.ts';
 import { makeChange, type Change } from '../change.ts';
 import type { Tables } from '../database/tables.ts';
 import type { Services } from '../services.ts';
 import { selectEvents, type EventFilter } from './event-store.ts';
 import { countSegments, holdOpen, registerJournal, selectSealed } from './journal-store.ts';
+import { readLines } from './packed-body.ts';
 import { selectLastSeal } from './seal-store.ts';
-import { insertTree, selectTree } from './store.ts';
+import { insertTree, selectBody, selectTree } from './store.ts';
 
 export { countEvents, selectActivity as activityOf } from './event-store.ts';
 export { hasUnnumbered, selectLastArrival as lastArrival } from './store.ts';
@@ -48,15 +49,34 @@ export async function sealedJournals(database: Kysely<Tables>, after: number): P
 export async function mayDrawFor(change: Change, journal_id: string): Promise<boolean> {
   const journal = await holdOpen(change.trx, journal_id);
   if (journal !== undefined) return !journal.closed;
-  await registerJournal(change.trx, journal_id, { next_sequence: 0, last_digest: firstPrevious }, change.at);
+  await registerJournal(change.trx, journal_id, change.at);
   return (await holdOpen(change.trx, journal_id))?.closed === false;
 }
 
 /** Events newest first; an exchange is one, with its completion. */
-export async function listActions(services: Services, filter: EventFilter): Promise<readonly RunAction[]> {
-  return (await selectEvents(services.database.kysely, filter)).map(({ body, completion_body, position }) => ({
-    event: JSON.parse(body) as Event,
-    completion: completion_body === null ? null : JSON.parse(completion_body) as Event,
+export async function listActions({ database: { kysely } }: Services, filter: EventFilter): Promise<readonly RunAction[]> {
+  const rows = await selectEvents(kysely, filter);
+  const wanted = new Map<string, Set<number>>();
+  for (const { entry_id, line, completion_entry_id, completion_line } of rows) {
+    for (const [entry, number] of [[entry_id, line], [completion_entry_id, completion_line]] as const) {
+      if (entry !== null && number !== null) wanted.set(entry, (wanted.get(entry) ?? new Set()).add(number));
+    }
+  }
+  const read = new Map<string, ReadonlyMap<number, Event>>();
+  // One after the other: an entry may have many MiB, of which little is kept.
+  for (const [entry_id, lines] of wanted) {
+    const stored = await selectBody(kysely, entry_id);
+    if (stored !== undefined) read.set(entry_id, await readLines(stored, lines));
+  }
+  const eventAt = (entry_id: string, line: number): Event => {
+    const event = read.get(entry_id)?.get(line);
+    if (event === undefined) throw new SallyportError('internal', `Line ${line} of entry ${entry_id} is missing in the database.`);
+    return event;
+  };
+  return rows.map(({ position, entry_id, line, body, completion_entry_id, completion_line, completion_body }) => ({
+    event: line === null ? JSON.parse(body!) as Event : eventAt(entry_id, line),
+    completion: completion_line !== null && completion_entry_id !== null ? eventAt(completion_entry_id, completion_line)
+      : completion_body === null ? null : JSON.parse(completion_body) as Event,
     entry_index: position,
   }));
 }

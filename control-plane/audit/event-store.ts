@@ -9,23 +9,24 @@ type Trx = Transaction<Tables>;
 export async function insertEvents(trx: Trx, entry_id: string, rows: readonly EventRow[]): Promise<void> {
   if (rows.length === 0) return;
   await sql`
-    insert into events (event_id, type, at, run_id, entry_id, body, egress_id, completion_id, completion_type, completion_entry_id, completion_body)
-    select event_id, type, at, run_id, ${entry_id}, body, egress_id, completion_id, completion_type,
-      case when completion_id is not null then ${entry_id} end, completion_body
-    from jsonb_to_recordset(${toJson(rows)}::jsonb) as r(
-      event_id text, type text, at int8, run_id text, body text, egress_id text, completion_id text, completion_type text, completion_body text)
+    insert into events (event_id, type, at, run_id, entry_id, line, egress_id, completion_id, completion_type, completion_entry_id, completion_line)
+    select event_id, type, at, run_id, ${entry_id}, line, egress_id, completion_id, completion_type,
+      case when completion_id is not null then ${entry_id} end, completion_line
+    from json_to_recordset(${toJson(rows)}::json) as r(
+      event_id text, type text, at int8, run_id text, line int4, egress_id text, completion_id text, completion_type text, completion_line int4)
     on conflict do nothing`.execute(trx);
 }
 
 /** Joins completions to exchanges of earlier segments. Gives the egress ids that it found. */
 export async function completeEvents(trx: Trx, entry_id: string, completions: readonly Completion[]): Promise<ReadonlySet<string>> {
   if (completions.length === 0) return new Set();
-  const { rows } = await sql<{ egress_id: string }>`
-    update events e set completion_id = c.event_id, completion_type = c.type, completion_entry_id = ${entry_id}, completion_body = c.body
-    from jsonb_to_recordset(${toJson(completions)}::jsonb) as c(event_id text, type text, egress_id text, body text)
+  const rows = toJson(completions.map(({ event: _event, ...completion }) => completion));
+  const { rows: found } = await sql<{ egress_id: string }>`
+    update events e set completion_id = c.event_id, completion_type = c.type, completion_entry_id = ${entry_id}, completion_line = c.line
+    from json_to_recordset(${rows}::json) as c(event_id text, type text, egress_id text, line int4)
     where e.egress_id = c.egress_id and e.completion_id is null
     returning e.egress_id`.execute(trx);
-  return new Set(rows.map(({ egress_id }) => egress_id));
+  return new Set(found.map(({ egress_id }) => egress_id));
 }
 
 export async function addActivity(trx: Trx, rows: readonly Activity[]): Promise<void> {
@@ -56,17 +57,21 @@ export interface EventFilter {
   readonly limit: number;
 }
 
+/** Where an event and its completion stand: each in a line of an entry, or (from before) here. */
 export interface StoredEvent {
-  readonly event_id: string;
-  readonly body: string;
-  readonly completion_body: string | null;
   readonly position: number | null;
+  readonly entry_id: string;
+  readonly line: number | null;
+  readonly body: string | null;
+  readonly completion_entry_id: string | null;
+  readonly completion_line: number | null;
+  readonly completion_body: string | null;
 }
 
 /** Newest first. */
 export async function selectEvents(database: Kysely<Tables>, filter: EventFilter): Promise<readonly StoredEvent[]> {
   let query = database.selectFrom('events').innerJoin('entries', 'entries.entry_id', 'events.entry_id')
-    .select(['events.event_id', 'events.body', 'events.completion_body', 'entries.position']);
+    .select(['entries.position', 'events.entry_id', 'events.line', 'events.body', 'events.completion_entry_id', 'events.completion_line', 'events.completion_body']);
   const { run_id, type, before } = filter;
   if (run_id !== undefined) query = query.where('events.run_id', '=', run_id);
   if (type !== undefined) query = query.where((eb) => eb.or([eb('events.type', '=', type), eb('events.completion_type', '=', type)]));

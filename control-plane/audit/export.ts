@@ -6,12 +6,13 @@ import { verifySeal } from '../../contracts/seal.ts';
 import { formatVerifierKey } from '../../contracts/signed-note.ts';
 import type { Context } from '../http/context.ts';
 import type { Services } from '../services.ts';
+import { unpack } from './packed-body.ts';
 import { selectSeals } from './seal-store.ts';
 import type { Sealer } from './sealer.ts';
 import { sequence } from './sequencer.ts';
 import { selectEntries, selectTree, type EntryRow } from './store.ts';
 
-/** Entries and seals read at a time: an entry may have 64 MiB, usually one KiB. */
+/** Entries and seals read at a time; bodies are unpacked one by one. */
 const batch = 100;
 
 /**
@@ -46,7 +47,7 @@ async function* exportText(services: Services, sealer: Sealer, writer: ExportWri
     const rows = await selectEntries(services.database.kysely, writer.size, size, batch);
     if (rows.length === 0) throw new SallyportError('internal', `Entry ${writer.size} is missing in the database.`);
     for (const row of rows) {
-      yield writer.entry({ header: headerOf(row), body: row.body }, Uint8Array.from(Buffer.from(row.leaf, 'hex')));
+      yield writer.entry({ header: headerOf(row), body: await unpack(row) }, Uint8Array.from(Buffer.from(row.leaf, 'hex')));
       for (; next.done !== true && next.value.size <= writer.size; next = await seals.next()) {
         if (next.value.size === writer.size) yield writer.seal(next.value);
       }

@@ -1,14 +1,14 @@
-import { returnedFactsSchema, spentFactsSchema, type IngestAnswer } from '../../contracts/data-plane.ts';
+import { spentOf } from '../../contracts/budget.ts';
+import type { IngestAnswer } from '../../contracts/data-plane.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import type { Event } from '../../contracts/event.ts';
-import { firstPrevious } from '../../contracts/journal.ts';
 import { parseSegment, segmentMaxBytes, type Segment } from '../../contracts/segment.ts';
 import { recoverJournal, settleSegment } from '../budgets/commands.ts';
 import { sumMovements, type Spending } from '../budgets/rules.ts';
 import { makeChange, type Change } from '../change.ts';
 import type { Services } from '../services.ts';
-import { advanceJournal, lockJournal, registerJournal, selectSegmentDigest } from './journal-store.ts';
-import { recordSegment } from './record.ts';
+import { advanceJournal, lockJournal, selectSegmentDigest } from './journal-store.ts';
+import { prepareSegment, recordSegment, type PreparedSegment } from './record.ts';
 
 export const segmentLimit = segmentMaxBytes;
 
@@ -23,15 +23,17 @@ export type IngestOutcome = IngestAnswer
 export async function ingest(services: Services, bytes: Buffer): Promise<IngestOutcome> {
   const parsed = parseSegment(bytes);
   if (!parsed.ok) throw new SallyportError('invalid_request', `This is not a journal segment: ${parsed.reason}.`);
-  if (!parsed.segment.closed) throw new SallyportError('invalid_request', 'The journal segment has no end: only closed ones can be taken.');
-  return await makeChange(services, (change) => ingestInChange(services, change, parsed.segment));
+  const { segment } = parsed;
+  if (!segment.closed) throw new SallyportError('invalid_request', 'The journal segment has no end: only closed ones can be taken.');
+  const { header: { journal_id, sequence }, events, digest } = segment;
+  const prepared = await prepareSegment({ journal_id, sequence, digest }, { at: services.clock.now(), events, random: services.random });
+  return await makeChange(services, (change) => ingestInChange(change, segment, prepared));
 }
 
-async function ingestInChange(services: Services, change: Change, segment: Segment): Promise<IngestOutcome> {
+async function ingestInChange(change: Change, segment: Segment, prepared: PreparedSegment): Promise<IngestOutcome> {
   const { header: { journal_id, sequence, previous }, events, digest } = segment;
   const recoveries = events.filter((event) => event.type === 'journal.recovered' && event.facts['journal_id'] === journal_id);
-  await registerJournal(change.trx, journal_id, { next_sequence: 0, last_digest: firstPrevious }, change.at);
-  const journal = await lockJournal(change.trx, journal_id, recoveries.length > 0);
+  const journal = await lockJournal(change.trx, journal_id, recoveries.length > 0, change.at);
   if (sequence < journal.next_sequence) {
     const known = await selectSegmentDigest(change.trx, journal_id, sequence);
     return { journal_id, sequence, status: known === digest ? 'known' : 'forked' };
@@ -39,7 +41,7 @@ async function ingestInChange(services: Services, change: Change, segment: Segme
   if (sequence > journal.next_sequence) return { journal_id, sequence, status: 'gap', expected: journal.next_sequence };
   if (previous !== journal.last_digest) return { journal_id, sequence, status: 'forked' };
 
-  await recordSegment(change.trx, { at: change.at, events, random: services.random, journal_id, sequence, digest });
+  await recordSegment(change.trx, prepared, change.at);
   const next = { next_sequence: sequence + 1, last_digest: digest };
   await advanceJournal(change.trx, journal_id, recoveries.length > 0 ? { ...next, closed: true } : next, change.at);
   await settleSegment(change, journal_id, String(sequence), sumMovements(events.flatMap(movementOf)));
@@ -53,9 +55,9 @@ async function ingestInChange(services: Services, change: Change, segment: Segme
 
 function movementOf({ run_id, facts }: Event): readonly Spending[] {
   if (run_id === undefined) return [];
-  const spent = spentFactsSchema.safeParse(facts);
-  const returned = returnedFactsSchema.safeParse(facts);
-  return [{ run_id, ...spent.success && { spent: spent.data.spent }, ...returned.success && { returned: returned.data.returned } }];
+  const spent = spentOf(facts['spent']);
+  const returned = spentOf(facts['returned']);
+  return spent === undefined && returned === undefined ? [] : [{ run_id, ...spent && { spent }, ...returned && { returned } }];
 }
 
 /** Runs with an exchange that was under way when the worker ended. */

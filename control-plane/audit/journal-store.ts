@@ -1,4 +1,5 @@
 import { sql, type Kysely, type Transaction } from 'kysely';
+import { firstPrevious } from '../../contracts/journal.ts';
 import type { Tables } from '../database/tables.ts';
 
 type Trx = Transaction<Tables>;
@@ -9,18 +10,22 @@ export interface Journal {
 }
 
 /** A journal that is not known yet starts before its first segment. */
-export async function registerJournal(trx: Trx, journal_id: string, first: Journal, at: number): Promise<void> {
-  await trx.insertInto('journals').values({ journal_id, ...first, updated_at: at })
+export async function registerJournal(trx: Trx, journal_id: string, at: number): Promise<void> {
+  await trx.insertInto('journals').values({ journal_id, next_sequence: 0, last_digest: firstPrevious, updated_at: at })
     .onConflict((conflict) => conflict.column('journal_id').doNothing()).execute();
 }
 
 /**
- * The journal's row, for one segment at a time. A draw holds the row only against its closing (`for key share`), so that draws
+ * The journal's row, made where it is not known yet, for one segment at a time. A draw holds the row only against its closing (`for key share`), so that draws
  * don't wait for the ingest of a large segment: `closing` is what shuts them out.
  */
-export async function lockJournal(trx: Trx, journal_id: string, closing: boolean): Promise<Journal> {
+export async function lockJournal(trx: Trx, journal_id: string, closing: boolean, at: number): Promise<Journal> {
   const query = trx.selectFrom('journals').select(['next_sequence', 'last_digest']).where('journal_id', '=', journal_id);
-  return await (closing ? query.forUpdate() : query.forNoKeyUpdate()).executeTakeFirstOrThrow();
+  const locking = closing ? query.forUpdate() : query.forNoKeyUpdate();
+  const known = await locking.executeTakeFirst();
+  if (known !== undefined) return known;
+  await registerJournal(trx, journal_id, at);
+  return await locking.executeTakeFirstOrThrow();
 }
 
 /** `undefined` where the journal is not known. */

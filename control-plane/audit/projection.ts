@@ -6,19 +6,20 @@ export interface EventRow {
   readonly type: string;
   readonly at: number;
   readonly run_id: string | null;
-  readonly body: string;
+  /** Of the entry's body, from 0. */
+  readonly line: number;
   /** What a completion in a later segment is joined by. */
   readonly egress_id: string | null;
   readonly completion_id: string | null;
   readonly completion_type: string | null;
-  readonly completion_body: string | null;
+  readonly completion_line: number | null;
 }
 
 export interface Completion {
   readonly egress_id: string;
   readonly event_id: string;
   readonly type: string;
-  readonly body: string;
+  readonly line: number;
   readonly event: Event;
 }
 
@@ -37,50 +38,46 @@ export interface Projection {
 
 const completionTypes = new Set(['egress.completed', 'egress.failed', 'egress.cut']);
 
+/** What Postgres stores in a column and an index; anything else is nobody's egress id. */
+const storable = /^[ -~]{1,100}$/;
+
 function egressIdOf(event: Event): string | undefined {
   const id = event.facts['egress_id'];
-  return typeof id === 'string' ? id : undefined;
+  return typeof id === 'string' && storable.test(id) ? id : undefined;
 }
 
-export function rowOf(event: Event, completion?: Completion): EventRow {
+export function rowOf(event: Event, line: number, completion?: Completion): EventRow {
   return {
     event_id: event.event_id,
     type: event.type,
     at: event.at,
     run_id: event.run_id ?? null,
-    body: JSON.stringify(event),
+    line,
     egress_id: event.type === 'egress.decided' ? egressIdOf(event) ?? null : null,
     completion_id: completion?.event_id ?? null,
     completion_type: completion?.type ?? null,
-    completion_body: completion?.body ?? null,
+    completion_line: completion?.line ?? null,
   };
 }
 
-/** Puts decided exchanges and their completions together where one segment has both, which is the rule. */
+/** Puts decided exchanges and their completions together where one segment has both, which is the rule. The index of an event is its line. */
 export function project(events: readonly Event[]): Projection {
-  const decided = new Set(events.filter(({ type }) => type === 'egress.decided').map(egressIdOf));
   const completions = new Map<string, Completion>();
-  const elsewhere: Completion[] = [];
-  const alone: Event[] = [];
-  for (const event of events) {
-    if (!completionTypes.has(event.type)) {
-      alone.push(event);
-      continue;
-    }
-    const egress_id = egressIdOf(event);
-    if (egress_id === undefined || completions.has(egress_id)) {
-      alone.push(event);
-      continue;
-    }
-    const completion: Completion = { egress_id, event_id: event.event_id, type: event.type, body: JSON.stringify(event), event };
-    if (decided.has(egress_id)) completions.set(egress_id, completion);
-    else elsewhere.push(completion);
+  const alone: number[] = [];
+  for (const [line, event] of events.entries()) {
+    const egress_id = completionTypes.has(event.type) ? egressIdOf(event) : undefined;
+    if (egress_id === undefined || completions.has(egress_id)) alone.push(line);
+    else completions.set(egress_id, { egress_id, event_id: event.event_id, type: event.type, line, event });
   }
-  const rows = alone.map((event) => {
+  const rows = alone.map((line) => {
+    const event = events[line]!;
     const egress_id = event.type === 'egress.decided' ? egressIdOf(event) : undefined;
-    return rowOf(event, egress_id === undefined ? undefined : completions.get(egress_id));
+    const completion = egress_id === undefined ? undefined : completions.get(egress_id);
+    // One completion is of one exchange.
+    if (completion !== undefined) completions.delete(completion.egress_id);
+    return rowOf(event, line, completion);
   });
-  return { rows, completions: elsewhere, activity: activityOf(events) };
+  return { rows, completions: [...completions.values()], activity: activityOf(events) };
 }
 
 function activityOf(events: readonly Event[]): readonly Activity[] {

@@ -22,6 +22,6 @@ export async function selectSeals(
 
 /** When a run last moved, by the events: `undefined` before the first. */
 export async function selectLastTransition(database: Kysely<Tables>): Promise<number | undefined> {
-  const row = await database.selectFrom('events').select('at').where('type', '=', 'run.transitioned').orderBy('event_id', 'desc').limit(1).executeTakeFirst();
+  const row = await database.selectFrom('events').select('at').where('type', '=', 'run.transitioned').where('egress_id', 'is', null).orderBy('event_id', 'desc').limit(1).executeTakeFirst();
   return row?.at;
 }

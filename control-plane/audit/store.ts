@@ -1,6 +1,7 @@
 import { sql, type Kysely, type Transaction } from 'kysely';
 import { toJson } from '../database/codec.ts';
 import type { Tables } from '../database/tables.ts';
+import type { StoredBody } from './packed-body.ts';
 
 type Trx = Transaction<Tables>;
 
@@ -8,7 +9,8 @@ export interface NewEntry {
   readonly entry_id: string;
   readonly kind: 'transaction' | 'segment';
   readonly leaf: string;
-  readonly body: string;
+  readonly body: string | null;
+  readonly packed: Buffer | null;
   readonly events: number;
   readonly recorded_at: number;
   readonly segment?: { readonly journal_id: string; readonly sequence: number; readonly digest: string } | undefined;
@@ -73,21 +75,25 @@ export async function hasUnnumbered(database: Kysely<Tables>, arrival: number = 
   return row !== undefined;
 }
 
-export interface EntryRow {
+export interface EntryRow extends StoredBody {
   readonly position: number;
   readonly entry_id: string;
   readonly kind: 'transaction' | 'segment';
   readonly leaf: string;
-  readonly body: string;
   readonly journal_id: string | null;
   readonly sequence: number | null;
 }
 
 /** Entries of the tree in order, from a position on; ends at `size`. */
 export async function selectEntries(database: Kysely<Tables>, from: number, size: number, limit: number): Promise<readonly EntryRow[]> {
-  const rows = await database.selectFrom('entries').select(['position', 'entry_id', 'kind', 'leaf', 'body', 'journal_id', 'sequence'])
+  const rows = await database.selectFrom('entries').select(['position', 'entry_id', 'kind', 'leaf', 'body', 'packed', 'journal_id', 'sequence'])
     .where('position', '>=', from).where('position', '<', size).orderBy('position').limit(limit).execute();
   return rows.map((row) => ({ ...row, position: row.position! }));
+}
+
+/** Undefined where there is no such entry. */
+export async function selectBody(database: Kysely<Tables>, entry_id: string): Promise<StoredBody | undefined> {
+  return await database.selectFrom('entries').select(['body', 'packed']).where('entry_id', '=', entry_id).executeTakeFirst();
 }
 
 /** Events in entries from one position to another, the latter excluded. */

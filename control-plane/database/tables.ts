@@ -128,8 +128,9 @@ export interface EntriesTable {
   kind: 'transaction' | 'segment';
   position: number | null;
   leaf: string;
-  /** As exported: see contracts/export.ts. */
-  body: string;
+  /** As exported: see contracts/export.ts. One of the two: a segment's is packed (audit/packed-body.ts). */
+  body: string | null;
+  packed: Buffer | null;
   events: number;
   recorded_at: number;
   journal_id: string | null;
@@ -143,12 +144,15 @@ export interface EventsTable {
   type: string;
   at: number;
   run_id: string | null;
+  /** Where its text is: line `line` (from 0) of that entry's body. Rows of before 0003 have `body` instead. */
   entry_id: string;
-  body: string;
+  line: number | null;
+  body: string | null;
   egress_id: string | null;
   completion_id: string | null;
   completion_type: string | null;
   completion_entry_id: string | null;
+  completion_line: number | null;
   completion_body: string | null;
 }
 

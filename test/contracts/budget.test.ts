@@ -1,6 +1,6 @@
 import test from 'ava';
 import * as fc from 'fast-check';
-import { amountsSchema, defaultLimits, meters, meterSchema, spendableMeters, spentSchema, type Meter } from '../../contracts/budget.ts';
+import { amountsSchema, defaultLimits, meters, meterSchema, spendableMeters, spentOf, spentSchema, type Meter } from '../../contracts/budget.ts';
 
 test('spendable meters are meters', (t) => {
   for (const meter of spendableMeters) t.true(meterSchema.safeParse(meter).success);
@@ -24,4 +24,15 @@ test('what is no meter, or none that a proxy spends, is refused', (t) => {
   t.false(spentSchema.safeParse({ wall_clock_ms: 1 }).success);
   t.false(spentSchema.safeParse({ requests: -1 }).success);
   t.true(spentSchema.safeParse({ requests: 1, bytes_out: 2, bytes_in: 3 }).success);
+});
+
+test('units read by hand are those of the schema', (t) => {
+  const anything = fc.oneof(
+    fc.dictionary(fc.constantFrom(...meters, 'x', 'constructor'), fc.oneof(fc.maxSafeNat(), fc.constantFrom<unknown>(-1, 0.5, 2 ** 53, '1', null, {}, undefined))),
+    fc.jsonValue({ maxDepth: 1 }), fc.constantFrom<unknown>(undefined, null, [], [1], 'requests'),
+  );
+  fc.assert(fc.property(anything, (value) => {
+    const parsed = spentSchema.safeParse(value);
+    t.deepEqual(spentOf(value), parsed.success ? parsed.data : undefined);
+  }), { numRuns: 1_000 });
 });

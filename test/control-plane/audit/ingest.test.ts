@@ -1,3 +1,6 @@
+import { makeEntry } from '../../../contracts/entry.ts';
+import type { Event } from '../../../contracts/event.ts';
+import { uuidv7 } from '../../../contracts/ids.ts';
 import type { RunAction } from '../../../contracts/run-api.ts';
 import { activityOf, listActions } from '../../../control-plane/audit/commands.ts';
 import { ingest } from '../../../control-plane/audit/ingest.ts';
@@ -82,6 +85,31 @@ for (const { name, test, locate } of backends) {
     t.true((await listActions(services, { run_id, limit: 10 })).every(({ entry_index }) => entry_index !== null));
     t.deepEqual(shape(await listActions(services, { run_id, type: 'egress.completed', limit: 2 })), [['egress.completed', null], ['egress.decided', 'egress.completed']]);
     t.deepEqual(await activityOf(services.database.kysely, run_id), { allowed: 2, denied: 1 });
+  });
+
+  test(`rows from before bodies were packed read as before, and are completed (${name})`, async (t) => {
+    const services = await servicesFor(t, await locate(t));
+    const { kysely } = services.database;
+    const [whole, open] = [newEgress(), newEgress()];
+    const old = (type: Event['type'], egress_id: string): Event => ({
+      v: 1, event_id: uuidv7(services.clock.now()), type, at: 1, run_id: 'run_x', causes: [], actor: { kind: 'proxy', id: 'prx_old' }, facts: { egress_id, spent: {} }, payload: { old: true },
+    });
+    const [first, end, second] = [old('egress.decided', whole), old('egress.completed', whole), old('egress.decided', open)];
+    const header = { v: 1, kind: 'segment', entry_id: 'ent_old', journal_id: 'jnl_old', sequence: 0 } as const;
+    const entry = makeEntry(header, [first, end, second], () => '0'.repeat(32));
+    await kysely.insertInto('entries').values({
+      entry_id: 'ent_old', kind: 'segment', position: null, leaf: Buffer.from(entry.leaf).toString('hex'), body: entry.body, packed: null, events: 3, recorded_at: 1, journal_id: 'jnl_old', sequence: 0, digest: 'x',
+    }).execute();
+    const none = { line: null, completion_line: null };
+    await kysely.insertInto('events').values([
+      { ...none, event_id: first.event_id, type: first.type, at: 1, run_id: 'run_x', entry_id: 'ent_old', body: JSON.stringify(first), egress_id: whole, completion_id: end.event_id, completion_type: end.type, completion_entry_id: 'ent_old', completion_body: JSON.stringify(end) },
+      { ...none, event_id: second.event_id, type: second.type, at: 1, run_id: 'run_x', entry_id: 'ent_old', body: JSON.stringify(second), egress_id: open, completion_id: null, completion_type: null, completion_entry_id: null, completion_body: null },
+    ]).execute();
+    t.deepEqual((await listActions(services, { run_id: 'run_x', limit: 10 })).map(({ event, completion }) => [event, completion]), [[second, null], [first, end]]);
+    await ingest(services, new TestJournal().segment([denied('run_x', newEgress()), completed('run_x', open, { bytes_in: 3 })]));
+    const [, later] = await listActions(services, { run_id: 'run_x', limit: 10 });
+    t.deepEqual(later!.event, second);
+    t.like(later!.completion, { type: 'egress.completed', facts: { egress_id: open, spent: { bytes_in: 3 } }, payload: {} });
   });
 
   test(`a record may hold what Postgres can't store as text (${name})`, async (t) => {

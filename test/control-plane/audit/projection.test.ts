@@ -17,6 +17,14 @@ test('events become rows: pairs joined, the rest alone, counts by run', (t) => {
   t.deepEqual(activity, [{ run_id: 'run_1', allowed: 2, denied: 1 }]);
 });
 
+test('rows name the lines of both, and one completion is of one exchange', (t) => {
+  const { rows, completions } = project([
+    event(1, 'egress.decided', 'a'), event(2, 'egress.decided', 'a'), event(3, 'egress.completed', 'a'), event(4, 'egress.completed', 'b'), event(5, 'egress.decided', 'nul\0'),
+  ]);
+  t.deepEqual(rows.map(({ line, egress_id, completion_line }) => [line, egress_id, completion_line]), [[0, 'a', 2], [1, 'a', null], [4, null, null]]);
+  t.deepEqual(completions.map(({ line }) => line), [3]);
+});
+
 test('the order of events in a segment does not part a pair', (t) => {
   const { rows, completions } = project([event(1, 'egress.completed', 'a'), event(2, 'egress.decided', 'a')]);
   t.is(rows.length, 1);

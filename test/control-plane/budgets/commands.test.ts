@@ -2,6 +2,7 @@ import * as fc from 'fast-check';
 import { sql } from 'kysely';
 import type { Draw } from '../../../contracts/data-plane.ts';
 import { newId } from '../../../contracts/ids.ts';
+import { listActions } from '../../../control-plane/audit/commands.ts';
 import { ingest } from '../../../control-plane/audit/ingest.ts';
 import { balancesOf } from '../../../control-plane/budgets/commands.ts';
 import { draw } from '../../../control-plane/proxies/commands.ts';
@@ -110,8 +111,8 @@ for (const { name, test, locate } of backends) {
     const journal = new TestJournal();
     await draw(services, requestOf(run_id, journal.journal_id, { requests: 10 }));
     for (let count = 0; count < 10; count++) await ingest(services, journal.segment([decided(run_id, newEgress())]));
-    const rows = await services.database.kysely.selectFrom('events').select('body').where('type', '=', 'budget.threshold_reached').orderBy('event_id').execute();
-    t.deepEqual(rows.map(({ body }) => (JSON.parse(body) as { facts: unknown }).facts), [
+    const told = await listActions(services, { type: 'budget.threshold_reached', limit: 10 });
+    t.deepEqual(told.toReversed().map(({ event }) => event.facts) as unknown, [
       { meter: 'requests', percent: 50, used: 5, limit: 10 }, { meter: 'requests', percent: 80, used: 8, limit: 10 },
     ]);
   });

@@ -1,3 +1,4 @@
+import { listActions } from '../../../control-plane/audit/commands.ts';
 import { activateBundle, getBundle } from '../../../control-plane/policies/commands.ts';
 import { activeRevision } from '../../../control-plane/proxies/commands.ts';
 import { backends, servicesFor } from '../backends.ts';
@@ -14,8 +15,8 @@ for (const { name, test, locate } of backends) {
     t.deepEqual(await getBundle(services, 'one'), body);
     await activateBundle(services, { revision: 'one', body });
     t.is(await activeRevision(services.database.kysely), 'one', 'an earlier one can come back');
-    const events = await services.database.kysely.selectFrom('events').select('body').where('type', '=', 'policy.activated').orderBy('event_id').execute();
-    t.deepEqual(events.map((event) => (JSON.parse(event.body) as { facts: { revision: string } }).facts.revision), ['one', 'two', 'one']);
+    const told = await listActions(services, { type: 'policy.activated', limit: 10 });
+    t.deepEqual(told.toReversed().map(({ event }) => event.facts['revision']), ['one', 'two', 'one']);
     await t.throwsAsync(getBundle(services, 'none'), { code: 'not_found' });
   });
 }
