@@ -52,7 +52,7 @@ export class InsideConnections {
       onConnection: (connection) => { opened = connection; },
       onOther: () => { /* The refusal is recorded already. */ },
     }, (inside) => {
-      // There is no second answer to wait for.
+      // Nothing else comes of it; what HTTP/2 asks in the moment that is left gets the same answer.
       opened?.stop();
       inside.refuse(refusal);
       return Promise.resolve();

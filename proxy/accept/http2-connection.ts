@@ -142,12 +142,12 @@ class Http2Connection implements Watched, Http2Host {
   }
 
   /**
-   * GOAWAY: what is under way gets its answers, and of a request that crosses it the client knows that nobody has looked at it (RFC 9113,
-   * section 6.8). One that has asked for nothing yet has a moment to do so.
+   * GOAWAY after a moment: what is under way gets its answers, and of a request that crosses it the client knows that nobody has looked at
+   * it (RFC 9113, section 6.8). A moment, because a request may be on its way, and because Java's HttpClient (until 17.0.17 and 24) drops answers that
+   * it has not read to their end when GOAWAY comes (JDK-8335181): a refusal with GOAWAY right behind it would not be seen.
    */
   stop(): void {
-    if (this.#lastStream > 0) this.#session.close();
-    else this.#stopsAt ??= this.now + this.#options.limits.stop_idle_ms;
+    this.#stopsAt ??= this.now + this.#options.limits.stop_idle_ms;
   }
 
   #calm(): void {

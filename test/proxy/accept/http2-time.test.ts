@@ -147,6 +147,20 @@ test('who is told to stop before its first request has a moment for it', async (
   t.is(client.frames.findLast(({ type }) => type === types.goaway)!.payload.readUInt32BE(0), 1);
 });
 
+test('GOAWAY keeps its distance from an answer, which Java would drop', async (t) => {
+  const world = await startHttp2(t, (exchange) => {
+    world.stop();
+    answer(exchange, 'x');
+    return Promise.resolve();
+  }, { clock, limits: { ...limits, stop_idle_ms: 40_000 } });
+  const client = rawConnect(world.port);
+  client.send(headers(1, get()));
+  await client.next('the answer', ({ type, stream }) => type === types.data && stream === 1);
+  const answered = performance.now();
+  t.is(await client.closed(), codes.no_error);
+  t.true(performance.now() - answered >= 200, 'GOAWAY came with the answer');
+});
+
 test('a request that crosses GOAWAY is not looked at, and the client can tell', async (t) => {
   const world = await startHttp2(t, (exchange) => {
     answer(exchange, 'x');
@@ -156,6 +170,7 @@ test('a request that crosses GOAWAY is not looked at, and the client can tell', 
   client.send(headers(1, get()));
   await client.next('the answer', ({ type, stream }) => type === types.data && stream === 1);
   world.stop();
+  await client.next('GOAWAY', ({ type }) => type === types.goaway);
   client.send(headers(3, get()));
   t.is(await client.closed(), codes.no_error);
   t.is(client.frames.findLast(({ type }) => type === types.goaway)!.payload.readUInt32BE(0), 1);
