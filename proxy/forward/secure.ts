@@ -21,6 +21,7 @@ export function secure(raw: Socket, { host, port, pool_key }: Pick<Permit, 'host
   const known = sessions.get(pool_key, clock.monotonic());
   let leaf: X509Certificate | undefined;
   let until = known?.until ?? 0;
+  let verified = false;
   const socket = connect({
     socket: raw, host, secureContext: context.secureContext(), ALPNProtocols: [...alpn],
     // An address is no server name (RFC 6066, section 3); it is verified all the same.
@@ -28,7 +29,10 @@ export function secure(raw: Socket, { host, port, pool_key }: Pick<Permit, 'host
     // Said here, so that NODE_TLS_REJECT_UNAUTHORIZED has no say.
     rejectUnauthorized: true,
     // Not Node's own, which takes a common name where there are no others. Not asked where a session is resumed: its certificate was for this host.
-    checkServerIdentity: () => (leaf !== undefined && isFor(leaf, host) ? undefined : Object.assign(new Error('The certificate is for other hosts.'), { code: wrongHost })),
+    checkServerIdentity: () => {
+      // Node asks again when the origin wants a renegotiation. It gets none, so what was verified stands.
+      return verified || (leaf !== undefined && isFor(leaf, host)) ? undefined : Object.assign(new Error('The certificate is for other hosts.'), { code: wrongHost });
+    },
     ...(known !== undefined && { session: known.session }),
   });
   // Before Node looks at it: of a connection that it has destroyed nothing can be told any more.
@@ -63,6 +67,7 @@ export function secure(raw: Socket, { host, port, pool_key }: Pick<Permit, 'host
     socket.once('close', onClose);
     socket.once('secureConnect', () => {
       end();
+      verified = true;
       if (!socket.isSessionReused()) until = clock.monotonic() + Math.min(sessionMs, leaf === undefined ? 0 : Date.parse(leaf.validTo) - clock.now());
       leaf = undefined;
       const { alpnProtocol } = socket;

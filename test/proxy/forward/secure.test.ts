@@ -196,7 +196,7 @@ test('an origin of TLS 1.2 that asks for a renegotiation gets none', async (t) =
     peer.send('HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nok');
     const socket = peer.socket as TLSSocket;
     const before = socket.getFinished()?.toString('hex');
-    socket.on('error', (error) => { renegotiated.resolve(error); });
+    for (const ending of ['error', 'end', 'close']) socket.on(ending, () => { renegotiated.resolve(new Error('It was closed.')); });
     socket.renegotiate({}, (error) => { renegotiated.resolve(error ?? (socket.getFinished()?.toString('hex') === before ? new Error('Nothing was agreed on anew.') : null)); });
     peer.send('!');
   }, { upstreamCa: authority.cert });
@@ -204,7 +204,7 @@ test('an origin of TLS 1.2 that asks for a renegotiation gets none', async (t) =
   await client.hears('ok');
   t.not(await renegotiated.promise, null, 'it was agreed on anew');
   await client.ends();
-  t.like(await proxy.outcome(0), { kind: 'failed', tls: { version: 'TLSv1.2', resumed: false } });
+  t.like(await proxy.outcome(0), { kind: 'failed', code: 'upstream_tls', tls: { version: 'TLSv1.2', resumed: false } });
 });
 
 test('without any authority everything is refused, and the operator is told what to do', async (t) => {
