@@ -1,4 +1,10 @@
 import type { Client, Place } from '../client.ts';
+import { bytes, type Part } from '../origins/site.ts';
+
+/** A page whose icon lies in itself: nothing else is asked for. */
+export const documents: Readonly<Record<string, Part>> = {
+  '/document': (_request, response) => bytes(response, 200, 'text/html', Buffer.from('<!doctype html><link rel="icon" href="data:,"><title>t</title>the document')),
+};
 
 const drive = ({ channel, trust, url }: Place, ...what: readonly string[]): string => {
   const node = channel === 'jail' ? 'node' : process.execPath;
@@ -11,11 +17,11 @@ export const chromium: Client = {
   steps: [{
     title: 'a page, fetch, an EventSource and a WebSocket',
     command: (place) => drive(place, 'page', 'fetch', 'events', 'websocket'),
-    prints: '200 the page\n200 the page\n200 one two three\n200 hello\n',
+    prints: '200 the document\n200 the page\n200 one two three\n200 hello\n',
     seen: ({ way }) => {
       const version = way === 'plain' ? '1.1' : '2.0';
       return [
-        { method: 'GET', target: '/page?x=1', version },
+        { method: 'GET', target: '/document', version },
         { method: 'GET', target: '/page?x=2', version },
         { method: 'GET', target: '/events', version },
         { method: 'GET', target: '/socket', version: '1.1' },
@@ -23,8 +29,12 @@ export const chromium: Client = {
     },
   }],
   refusals: [
-    { title: 'a document of a host that nothing allows', of: 'host', command: (place) => drive(place, 'refused'), shows: /^403 .*policy_denied/ms },
-    { title: 'fetch of a path that nothing allows', of: 'path', command: (place) => drive(place, 'page', 'refused-fetch'), shows: /^403 .*policy_denied/ms },
+    {
+      title: 'a document and fetch of a host that nothing allows',
+      of: 'host',
+      command: (place) => drive(place, 'refused', 'refused-fetch'),
+      shows: /^403 .*policy_denied.*^403 .*policy_denied/ms,
+    },
   ],
   documentation: {
     proxy: '`--proxy-server=HOST:PORT`; credentials only by whoever drives it (`Fetch.continueWithAuth`, `page.authenticate`), as headless nobody is asked',

@@ -1,6 +1,6 @@
 /**
  * `drive.mjs URL WHAT...`: what headless Chromium gets from one origin, in one browser, a line each. WHAT is `page` (the text of
- * /page?x=1 as a document), and from a page of that origin `fetch` (/page?x=2), `events` (three of an EventSource, /events) or `websocket`
+ * /document), and from a page of that origin `fetch` (/page?x=2), `events` (three of an EventSource, /events) or `websocket`
  * (what comes back to `hello`); or `refused` and `refused-fetch`: status and text of /forbidden as a document, and by fetch.
  * The proxy comes from HTTPS_PROXY, and an authority to trust from CHROMIUM_CA (PEM): Chromium itself reads variables for neither, but
  * has a flag for a proxy and the certificate store (NSS) of the home folder.
@@ -29,9 +29,14 @@ const proxy = process.env.HTTPS_PROXY === undefined ? undefined : new URL(proces
 const credentials = proxy === undefined || proxy.username === '' ? undefined
   : { username: decodeURIComponent(proxy.username), password: decodeURIComponent(proxy.password) };
 
-const browser = spawn('/usr/bin/chromium', [
-  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--no-zygote', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage', `--user-data-dir=${join(home, 'profile')}`,
+/** What it asks its maker by itself: the time, updates of its parts. */
+const quiet = [
+  '--disable-background-networking', '--disable-component-update', '--disable-default-apps', '--disable-extensions', '--disable-sync',
+  '--component-updater=url-source=http://127.0.0.1:1/',
+  '--disable-features=NetworkTimeServiceQuerying,OptimizationHints', '--no-first-run', '--no-pings',
+];
+const browser = spawn('chromium', [
+  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-zygote', ...quiet, `--user-data-dir=${join(home, 'profile')}`,
   ...(proxy === undefined ? [] : [`--proxy-server=${proxy.host}`]),
   '--remote-debugging-pipe', 'about:blank',
 ], { stdio: ['ignore', 'ignore', process.env.VERBOSE === undefined ? 'ignore' : 'inherit', 'pipe', 'pipe'], env: { ...process.env, HOME: home } });
@@ -70,13 +75,13 @@ const inPage = {
   events: (url) => `new Promise((resolve, reject) => {
     const source = new EventSource(${url});
     const came = [];
-    source.onmessage = ({ data }) => {
-      came.push(data);
-      if (came.length < 3) return;
+    source.onmessage = ({ data }) => { came.push(data); };
+    // It comes as well when the stream has ended, before the source would connect again.
+    source.onerror = () => {
       source.close();
-      resolve([200, came.join(' ')]);
+      if (came.length === 3) resolve([200, came.join(' ')]);
+      else reject(new Error('the event source failed'));
     };
-    source.onerror = () => reject(new Error('the event source failed'));
   })`,
   websocket: (url) => `new Promise((resolve, reject) => {
     const socket = new WebSocket(${url});
@@ -89,7 +94,7 @@ const inPage = {
   })`,
 };
 const whats = {
-  page: async (session) => [await open(session, address('/page?x=1')), await evaluate(session, 'document.body.innerText')],
+  page: async (session) => [await open(session, address('/document')), await evaluate(session, 'document.body.innerText')],
   fetch: (session) => evaluate(session, inPage.fetch(JSON.stringify(address('/page?x=2')))),
   events: (session) => evaluate(session, inPage.events(JSON.stringify(address('/events')))),
   websocket: (session) => evaluate(session, inPage.websocket(JSON.stringify(address('/socket').replace(/^http/, 'ws')))),
