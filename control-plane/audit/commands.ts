@@ -58,8 +58,8 @@ export async function listActions({ database: { kysely } }: Services, filter: Ev
   const rows = await selectEvents(kysely, filter);
   const wanted = new Map<string, Set<number>>();
   for (const { entry_id, line, completion_entry_id, completion_line } of rows) {
-    for (const [entry, number] of [[entry_id, line], [completion_entry_id, completion_line]] as const) {
-      if (entry !== null && number !== null) wanted.set(entry, (wanted.get(entry) ?? new Set()).add(number));
+    for (const [entry, number] of [[entry_id, line], [completion_entry_id ?? entry_id, completion_line]] as const) {
+      if (number !== null) wanted.set(entry, (wanted.get(entry) ?? new Set()).add(number));
     }
   }
   const read = new Map<string, ReadonlyMap<number, Event>>();
@@ -75,7 +75,7 @@ export async function listActions({ database: { kysely } }: Services, filter: Ev
   };
   return rows.map(({ position, entry_id, line, body, completion_entry_id, completion_line, completion_body }) => ({
     event: line === null ? JSON.parse(body!) as Event : eventAt(entry_id, line),
-    completion: completion_line !== null && completion_entry_id !== null ? eventAt(completion_entry_id, completion_line)
+    completion: completion_line !== null ? eventAt(completion_entry_id ?? entry_id, completion_line)
       : completion_body === null ? null : JSON.parse(completion_body) as Event,
     entry_index: position,
   }));

@@ -5,15 +5,23 @@ import type { EventRow, Completion, Activity } from './projection.ts';
 
 type Trx = Transaction<Tables>;
 
-/** An id that was there before is passed over: what counts is in the entries, exactly once by (journal_id, sequence). */
+/** What a row brings, and its type; `entry_id` is the same for all. */
+const columns = [
+  ['event_id', 'text'], ['type', 'text'], ['at', 'int8'], ['run_id', 'text'], ['line', 'int4'], ['egress_id', 'text'], ['completion_id', 'text'], ['completion_type', 'text'], ['completion_line', 'int4'],
+] as const satisfies readonly (readonly [keyof EventRow, string])[];
+const names = sql.raw(columns.map(([name]) => name).join(', '));
+const typed = sql.raw(columns.map(([name, type]) => `${name}::${type}`).join(', '));
+
+/**
+ * An id that was there before is passed over: what counts is in the entries, exactly once by (journal_id, sequence). Each column is one
+ * text, in lines, of which no id or number has any: reading JSON takes a database a fifth longer.
+ */
 export async function insertEvents(trx: Trx, entry_id: string, rows: readonly EventRow[]): Promise<void> {
   if (rows.length === 0) return;
+  const lists = columns.map(([name]) => sql`string_to_array(${rows.map((row) => row[name] ?? '').join('\n')}, e'\\n', '')`);
   await sql`
-    insert into events (event_id, type, at, run_id, entry_id, line, egress_id, completion_id, completion_type, completion_entry_id, completion_line)
-    select event_id, type, at, run_id, ${entry_id}, line, egress_id, completion_id, completion_type,
-      case when completion_id is not null then ${entry_id} end, completion_line
-    from json_to_recordset(${toJson(rows)}::json) as r(
-      event_id text, type text, at int8, run_id text, line int4, egress_id text, completion_id text, completion_type text, completion_line int4)
+    insert into events (entry_id, ${names})
+    select ${entry_id}, ${typed} from unnest(${sql.join(lists)}) as r(${names})
     on conflict do nothing`.execute(trx);
 }
 
@@ -57,7 +65,7 @@ export interface EventFilter {
   readonly limit: number;
 }
 
-/** Where an event and its completion stand: each in a line of an entry, or (from before) here. */
+/** Where an event and its completion stand: each in a line of an entry (the same where the completion names none), or (from before) here. */
 export interface StoredEvent {
   readonly position: number | null;
   readonly entry_id: string;

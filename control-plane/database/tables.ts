@@ -151,6 +151,7 @@ export interface EventsTable {
   egress_id: string | null;
   completion_id: string | null;
   completion_type: string | null;
+  /** Null where it is the same entry. */
   completion_entry_id: string | null;
   completion_line: number | null;
   completion_body: string | null;
