@@ -3,6 +3,7 @@ import type { SpendableMeter } from '../../contracts/budget.ts';
 import type { Permit } from '../enforce/permit.ts';
 import type { Exchange, HeaderList, ResponseHead } from '../exchange.ts';
 import { judgeTrailers } from '../wire/head-rules.ts';
+import { streamCodes } from './http2-failures.ts';
 import { answerLength, judgeAnswer, linesLength, readTrailers } from './http2-heads.ts';
 import { MeteredItems } from './http2-metered.ts';
 import type { GateUser } from './metered-gate.ts';
@@ -47,11 +48,12 @@ export class Http2Answer implements GateUser {
     this.#user = user;
     this.#stream = stream;
     this.#items = new MeteredItems(permit.spending, 'bytes_in', this);
-    // A stream that is reset with NO_ERROR ends for Node as one that was ended in order, and only here it can be told: before or after it counts as closed.
+    // 'end' comes for streams that are cut as well: only when it is pushed can be told why. A reset with NO_ERROR is an end in order, as
+    // browsers and curl have it: Node's own server ends answers so whose request nobody read. A length that was stated still has to be kept.
     let whole = false;
     const push = stream.push.bind(stream);
     stream.push = (chunk: unknown, encoding?: BufferEncoding) => {
-      if (chunk === null && !stream.closed && !stream.destroyed) whole = true;
+      if (chunk === null && !stream.destroyed && (!stream.closed || (stream.rstCode === streamCodes.none && stream.session?.destroyed === false))) whole = true;
       return push(chunk, encoding);
     };
     stream.on('headers', (_headers, _flags, raw: string[]) => { this.#onHead(raw, false, true); });

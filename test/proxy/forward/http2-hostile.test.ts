@@ -24,6 +24,9 @@ class Teardowns implements Lifetime {
 const data = (stream: number, text: string | Buffer, ends: boolean = true): Buffer => frame(types.data, ends ? flags.end_stream : 0, stream, Buffer.from(text));
 const ok = [[':status', '200']] as const;
 
+/** Ends the connection. */
+const hangUp: Buffer = Buffer.alloc(0);
+
 interface Case {
   readonly title: string;
   readonly answer: (stream: number) => readonly Buffer[];
@@ -33,7 +36,8 @@ interface Case {
 }
 
 const cases: readonly Case[] = [
-  { title: 'a body that is cut with NO_ERROR', answer: (s) => [headers(s, ok, false), data(s, 'hel', false), reset(s, codes.no_error)], code: 'upstream_reset', detail: /NO_ERROR/ },
+  { title: 'a body that is cut with NO_ERROR', answer: (s) => [headers(s, [...ok, ['content-length', '5']], false), data(s, 'hel', false), reset(s, codes.no_error)], code: 'upstream_protocol', detail: /2 bytes early/ },
+  { title: 'a body that is cut by the end of the connection', answer: (s) => [headers(s, ok, false), data(s, 'hel', false), hangUp], code: 'upstream_reset', detail: /closed the connection before/ },
   { title: 'a body that is cut with CANCEL', answer: (s) => [headers(s, ok, false), data(s, 'hel', false), reset(s, codes.cancel)], code: 'upstream_reset', detail: /CANCEL/ },
   { title: 'a reset before the head', answer: (s) => [reset(s, codes.internal_error)], code: 'upstream_reset', detail: /INTERNAL_ERROR/ },
   { title: 'a reset with NO_ERROR before the head', answer: (s) => [reset(s, codes.no_error)], code: 'upstream_reset', detail: /NO_ERROR/ },
@@ -75,7 +79,11 @@ const cases: readonly Case[] = [
 for (const { title, answer, code, detail, request } of cases) {
   test(`${title} fails the exchange as ${code} and nothing else`, async (t) => {
     const origin = await startRawOrigin(t, (peer, stream, connection) => {
-      if (connection === 0 && stream === 1) peer.send(...answer(stream));
+      const pieces = answer(stream);
+      if (connection === 0 && stream === 1) {
+        peer.send(...pieces);
+        if (pieces.includes(hangUp)) peer.socket.end();
+      }
       else peer.send(headers(stream, ok, false), data(stream, 'ok'));
     });
     const { start } = startHttp2World(t);
@@ -90,6 +98,14 @@ for (const { title, answer, code, detail, request } of cases) {
     t.like(await second.outcome, { kind: 'completed', status: 200 });
   });
 }
+
+test('a stream that is reset with NO_ERROR has ended in order', async (t) => {
+  const origin = await startRawOrigin(t, (peer, stream) => { peer.send(headers(stream, ok, false), data(stream, 'whole', false), reset(stream, codes.no_error)); });
+  const { start } = startHttp2World(t);
+  const { client, outcome } = start(origin.port);
+  t.like(await outcome, { kind: 'completed' });
+  t.is(client.text, 'whole');
+});
 
 for (const [title, field] of [['a name in upper case', ['X-A', '1']], ['a name with a blank', ['x a', '1']], ['an empty name', ['', '1']], ['a line in a value', ['x', '1\r\ny: 2']], ['NUL in a value', ['x', 'a\0b']]] as const) {
   test(`${title} does not reach the client`, async (t) => {
