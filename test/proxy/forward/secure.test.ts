@@ -206,9 +206,3 @@ test('an origin of TLS 1.2 that asks for a renegotiation gets none', async (t) =
   await client.ends();
   t.like(await proxy.outcome(0), { kind: 'failed', code: 'upstream_tls', tls: { version: 'TLSv1.2', resumed: false } });
 });
-
-test('without any authority everything is refused, and the operator is told what to do', async (t) => {
-  const { originContext } = await import('../../../proxy/forward/roots.ts');
-  t.throws(originContext(undefined, () => []), { code: 'upstream_tls', message: /knows no certificate authority/ });
-  t.truthy(originContext(authority.cert, () => [])());
-});
