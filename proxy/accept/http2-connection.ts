@@ -196,6 +196,7 @@ class Http2Connection implements Watched, Http2Host {
     }
     for (const exchange of this.#open) {
       this.#count(exchange);
+      exchange.look();
       if (exchange.due <= now && !exchange.overdue()) return void this.#stream.destroy();
     }
     if (this.#stopsAt !== undefined && now >= this.#stopsAt) session.close();

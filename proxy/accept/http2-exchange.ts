@@ -233,6 +233,11 @@ export class Http2ClientExchange implements Exchange, Transfer {
     if (this.#written) this.#close(constants.NGHTTP2_NO_ERROR);
   }
 
+  /** Called now and then: of a reset with NO_ERROR Node says nothing while there is a body to be read and the answer can't go on, as with HEAD. */
+  look(): void {
+    if (this.#stream.closed) this.#onAway();
+  }
+
   /** What the client had time for is over; false when not even its reset can be sent. */
   overdue(): boolean {
     if (this.#stream.closed) return false;

@@ -3,7 +3,7 @@ import { connect as connectPlain } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import test from 'ava';
 import { makeCertificate } from '../../helpers/certificate.ts';
-import { codes, frame, get, headers, number32, preface, rawClient, settings, types } from '../../helpers/http2-frames.ts';
+import { codes, flags, frame, get, headers, number32, preface, rawClient, settings, types } from '../../helpers/http2-frames.ts';
 import { event, within } from '../../helpers/wait.ts';
 import { answer, answerHead, answerLarge, bodyOf, startHttp2 } from './http2-world.ts';
 import type { Handler } from '../../../proxy/accept/connection.ts';
@@ -39,7 +39,7 @@ const read = (session: ClientHttp2Session, path: string, body?: Buffer): Promise
   if (body !== undefined) stream.end(body);
 }), 120_000);
 
-test('a client that is busy never runs out of what it may cost: large bodies both ways, and small words to and fro', async (t) => {
+test('a client that is busy never runs out of what it may cost: large bodies both ways', async (t) => {
   const certificate = await makeCertificate(t, 'DNS:api.test');
   const world = await startHttp2(t, handler, { certificate });
   const session = connect(`https://127.0.0.1:${world.port}`, { ca: certificate.cert, servername: 'api.test' });
@@ -49,31 +49,59 @@ test('a client that is busy never runs out of what it may cost: large bodies bot
   t.is((await read(session, '/large')).length, 30 * megabyte);
   t.is((await read(session, '/count', Buffer.alloc(9 * megabyte))).toString(), String(9 * megabyte));
 
-  const stream = session.request({ ':method': 'POST', ':path': '/echo', ':authority': 'api.test' });
-  await event('the head', stream, 'response');
-  // Messages of gRPC without content have five octets; each brings a PING, as estimates of bandwidth do.
-  for (let word = 0; word < 5000; word++) {
-    stream.write('tiny!');
-    if (word % 2 === 0) session.ping(() => { /* As it may. */ });
-    await new Promise((resolve) => { stream.once('data', resolve); });
-  }
-  stream.end();
   t.is(goaway, undefined);
 });
 
 test('small messages one way, faster than they could be answered, are read one by one and cost nothing extra', async (t) => {
   const world = await startHttp2(t, handler);
-  const session = connect(`http://127.0.0.1:${world.port}`);
-  t.teardown(() => { session.destroy(); });
-  const stream = session.request({ ':method': 'POST', ':path': '/count', ':authority': 'api.test' });
-  const pieces: Buffer[] = [];
-  const closed = within('the count', new Promise<void>((resolve) => { stream.on('data', (bytes: Buffer) => pieces.push(bytes)).on('error', () => { /* Its code says it. */ }).on('close', resolve); }), 60_000);
-  for (let message = 0; message < 60_000 && !stream.destroyed; message++) {
-    if (!stream.write('tiny!')) await new Promise<void>((resolve) => { stream.once('drain', resolve).once('close', () => { resolve(); }); });
+  const client = rawClient(connectPlain(world.port, '127.0.0.1'));
+  client.send(preface, settings(), headers(1, [...get('/count')], false));
+  const message = frame(types.data, 0, 1, Buffer.from('tiny!'));
+  const batch = Buffer.concat(Array.from({ length: 2000 }, () => message));
+  let seen = 0;
+  let window = 65_535;
+  for (let round = 0; round < 100; round++) {
+    while (window < 10_000) {
+      const from = seen;
+      await client.next('the window to open', () => client.frames.length > from);
+      for (; seen < client.frames.length; seen++) {
+        const { type, stream, payload } = client.frames[seen]!;
+        if (type === types.window_update && stream === 1) window += payload.readUInt32BE(0);
+      }
+    }
+    window -= 10_000;
+    client.send(batch);
   }
-  stream.end();
-  await closed;
-  t.is(Buffer.concat(pieces).toString(), '300000');
+  client.send(frame(types.data, flags.end_stream, 1));
+  const { payload } = await client.next('the count', ({ type }) => type === types.data);
+  t.is(payload.toString(), '1000000');
+  client.socket.destroy();
+});
+
+test('what comes about an answer is paid for by it: two PING for each word that is echoed', async (t) => {
+  const world = await startHttp2(t, handler);
+  const client = rawClient(connectPlain(world.port, '127.0.0.1'));
+  client.send(preface, settings(), headers(1, get('/echo'), false));
+  const ping = frame(types.ping, 0, 0, Buffer.alloc(8));
+  const word = Buffer.concat([frame(types.data, 0, 1, Buffer.from('tiny!')), ping, ping]);
+  const words = Buffer.concat(Array.from({ length: 400 }, () => word));
+  let seen = 0;
+  let answers = 0;
+  let octets = 0;
+  for (let round = 1; round <= 60; round++) {
+    client.send(words, frame(types.window_update, 0, 1, number32(2000)), frame(types.window_update, 0, 0, number32(2000)));
+    while (answers < round * 800 || octets < round * 2000) {
+      const from = seen;
+      await client.next('the echo', () => client.frames.length > from);
+      for (; seen < client.frames.length; seen++) {
+        const { type, flag, payload } = client.frames[seen]!;
+        if (type === types.ping && flag === flags.ack) answers++;
+        else if (type === types.data) octets += payload.length;
+      }
+    }
+  }
+  t.false(client.socket.destroyed);
+  client.socket.destroy();
 });
 
 test('what TLS adds is not what a client costs, and a flood inside it is seen', async (t) => {

@@ -1,6 +1,7 @@
 import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream, type OutgoingHttpHeaders } from 'node:http2';
 import test, { type ExecutionContext } from 'ava';
 import { makeCertificate } from '../../helpers/certificate.ts';
+import { frame, headers, rawConnect, reset, types } from '../../helpers/http2-frames.ts';
 import { event, until, within } from '../../helpers/wait.ts';
 import { answer, answerHead, bodyOf, startHttp2, type Http2World } from './http2-world.ts';
 
@@ -362,6 +363,51 @@ test('stop lets what is under way end, and then closes', async (t) => {
   release();
   t.is((await answered).body.toString(), 'late');
   await closed;
+});
+
+test('streams that are at an end count while somebody is still at work on them', async (t) => {
+  const world = await startHttp2(t, (exchange) => {
+    answer(exchange, 'here');
+    return new Promise(() => { /* The journal never says that it is written. */ });
+  });
+  const session = client(t, world);
+  for (let round = 0; round < 256; round += 64) {
+    const answers = await Promise.all(Array.from({ length: 64 }, () => ask(session)));
+    t.true(answers.every(({ status }) => status === 200));
+  }
+  t.is((await ask(session)).code, constants.NGHTTP2_REFUSED_STREAM);
+  t.is(world.exchanges.length, 256);
+});
+
+test('an upload that is reset is never taken for whole, whatever the method and the code', async (t) => {
+  const heard: string[] = [];
+  const world = await startHttp2(t, (exchange) => new Promise((resolve) => {
+    const name = `${exchange.head.method} ${exchange.head.target}`;
+    exchange.transfer.events = { drained: () => { /* Never full. */ }, gone: () => {
+      heard.push(`${name} gone`);
+      resolve();
+    } };
+    exchange.transfer.readBody({
+      data: () => exchange.head.target !== '/paused',
+      end: () => { heard.push(`${name} whole`); },
+      fail: () => { heard.push(`${name} fails`); },
+    });
+  }));
+  const expected: string[] = [];
+  for (const method of ['POST', 'HEAD']) {
+    for (const target of ['/read', '/paused']) {
+      for (const code of [constants.NGHTTP2_NO_ERROR, constants.NGHTTP2_CANCEL, constants.NGHTTP2_INTERNAL_ERROR]) {
+        const raw = rawConnect(world.port);
+        raw.send(headers(1, [[':method', method], [':scheme', 'http'], [':authority', 'api.test'], [':path', target]], false), frame(types.data, 0, 1, Buffer.alloc(10_000)), frame(types.data, 0, 1, Buffer.alloc(10_000)));
+        await until('the exchange', () => world.exchanges.length > expected.length);
+        raw.send(reset(1, code));
+        expected.push(`${method} ${target} gone`);
+        await until(`${method} ${target} to be gone by ${code}`, () => heard.length === expected.length);
+        raw.socket.destroy();
+      }
+    }
+  }
+  t.deepEqual(heard, expected);
 });
 
 const refusal = { code: 'policy_denied', status: 403, title: 'Denied by policy', detail: 'Not for you: 100 % \u00e9.', reasons: [{ rule: 'pack.rule', message: 'Only GET.' }], next_steps: ['Ask.'], egress_id: 'eg_1' } as const;

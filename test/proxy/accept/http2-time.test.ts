@@ -3,8 +3,8 @@ import test from 'ava';
 import { catalogueRefusal } from '../../../proxy/refusal.ts';
 import { codes, flags, frame, get, headBlock, headers, number32, preface, rawClient, rawConnect, settings, types, type RawClient } from '../../helpers/http2-frames.ts';
 import { fastClock } from '../../helpers/fast-clock.ts';
-import { within } from '../../helpers/wait.ts';
-import { answer, answerHead, startHttp2 } from './http2-world.ts';
+import { until } from '../../helpers/wait.ts';
+import { answer, startHttp2 } from './http2-world.ts';
 
 const clock = fastClock(20);
 /** Milliseconds of that clock. */
@@ -85,28 +85,20 @@ test('an upload that goes on behind its answer is reset in time', async (t) => {
   t.is(payload.readUInt32BE(0), codes.no_error);
 });
 
-test('a client that reads nothing at all is closed when the time for its answers is over', async (t) => {
-  const world = await startHttp2(t, (exchange) => {
-    const { transfer } = exchange;
-    transfer.begin(answerHead(200, []));
-    for (let piece = 0; piece < 200; piece++) transfer.write(Buffer.alloc(65_536));
-    transfer.flush();
-    transfer.end([]);
-    return Promise.resolve();
-  }, { clock, limits: { ...limits, idle_ms: 10_000 } });
-  const client = rawConnect(world.port, [preface, settings([[4, 2 ** 31 - 1]]), frame(types.window_update, 0, 0, number32(2 ** 30))]);
-  client.socket.pause();
-  client.send(headers(1, get()));
-  await within('the exchange to end', new Promise<void>((resolve) => {
-    const look = (): void => {
-      if (world.sockets.some(({ destroyed }) => destroyed)) resolve();
-      else setTimeout(look, 20);
-    };
-    look();
-  }));
-  client.socket.destroy();
-  t.is(world.exchanges.length, 1);
-});
+for (const [title, streams, octets] of [['one large answer', 1, 12_800_000], ['many answers', 128, 100_000]] as const) {
+  test(`a client that asks for ${title} and reads nothing at all is closed when its time is over`, async (t) => {
+    const world = await startHttp2(t, (exchange) => {
+      answer(exchange, Buffer.alloc(octets));
+      return Promise.resolve();
+    }, { clock, limits: { ...limits, idle_ms: 10_000 } });
+    const client = rawConnect(world.port, [preface, settings([[4, 2 ** 31 - 1]]), frame(types.window_update, 0, 0, number32(2 ** 30))]);
+    client.socket.pause();
+    client.send(...Array.from({ length: streams }, (_none, index) => headers(2 * index + 1, get())));
+    await until('the connection to be closed here', () => world.sockets[0]?.destroyed);
+    client.socket.destroy();
+    t.is(world.exchanges.length, streams);
+  });
+}
 
 test('a window that opens by one octet at a time is too much ado', async (t) => {
   const world = await startHttp2(t, (exchange) => {
