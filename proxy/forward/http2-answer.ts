@@ -69,6 +69,11 @@ export class Http2Answer implements GateUser {
     });
   }
 
+  /** All that its Content-Length states was passed on; only the stream's end may be missing. */
+  get hasAll(): boolean {
+    return !this.clientFull && this.final?.framing.kind === 'length' && this.#octets === this.final.framing.bytes;
+  }
+
   /** Bytes of the answer that were paid for and passed on. */
   get bytes(): number {
     return this.#items.passed;

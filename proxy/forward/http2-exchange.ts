@@ -195,8 +195,11 @@ export class Http2Exchange implements StreamSeeker, Http2UploadUser, AnswerUser,
   }
 
   gone(): void {
+    // A client that has counted to the length that it was told need not wait for the stream's end: curl does not.
+    const content = this.#answer?.hasAll === true;
     this.#reset();
-    this.#finish('failed', 'client_gone');
+    if (content) this.#finish('completed', undefined);
+    else this.#finish('failed', 'client_gone');
   }
 
   readonly #onStop = (): void => {

@@ -28,7 +28,7 @@ test('a refusal is a problem document and leaves the connection usable', async (
   t.notRegex(head, /Connection|Retry-After|Proxy-Authenticate/);
   t.deepEqual(JSON.parse(body), {
     type: 'https://sallyport.example/problems/policy_denied', title: 'Denied by policy', status: 403, code: 'policy_denied', detail: 'No rule allows a.test.',
-    instance: 'egr_1', egress_id: 'egr_1', reasons: [{ rule: 'run.default', message: 'nothing allows it' }],
+    message: 'Denied by policy (policy_denied): No rule allows a.test.', instance: 'egr_1', egress_id: 'egr_1', reasons: [{ rule: 'run.default', message: 'nothing allows it' }],
     next_steps: ['Ask an operator to allow this host, port, method and path; another route will be refused as well.'],
   });
   client.send(get('/2'));

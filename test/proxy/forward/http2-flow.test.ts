@@ -51,6 +51,20 @@ test.serial('20 MB to a client that reads slowly are held back at the origin, an
   t.true(peak < 2 * most, `${peak} held`);
 });
 
+for (const [stated, kind] of [['4', 'completed'], ['5', 'failed']] as const) {
+  test(`a client that leaves after 4 octets of ${stated}, before the end of the stream, has the exchange ${kind}`, async (t) => {
+    const origin = await startHttp2Origin(t, (stream) => {
+      stream.on('error', () => { /* It is reset. */ });
+      stream.respond({ ':status': 200, 'content-length': stated });
+      stream.write('part');
+    });
+    const { client, outcome } = startHttp2World(t).start(origin.port);
+    await until('a part of the answer', () => client.text === 'part');
+    client.leave();
+    t.like(await outcome, { kind, code: kind === 'failed' ? 'client_gone' : undefined });
+  });
+}
+
 test.serial('20 MB to an origin that reads slowly are held back at the client, and memory stays flat', async (t) => {
   let received = 0;
   let read: (() => void) | undefined;
