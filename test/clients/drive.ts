@@ -19,7 +19,8 @@ export interface StepOutcome {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
-  /** When it ended, in milliseconds since 1970. */
+  /** When it began and ended, in milliseconds since 1970. */
+  readonly began: number;
   readonly ended: number;
 }
 
@@ -90,8 +91,9 @@ const driver = `cd "$(dirname "$0")"
 export WORK="$PWD" TOOLS="$PWD/../tools" TRUST="$PWD/../trust"
 for step in [0-9]*.sh; do
   name="\${step%.sh}"
+  started="$(date +%s%3N)"
   timeout 60 sh "$step" > "$name.stdout" 2> "$name.stderr" < /dev/null
-  echo "$? $(date +%s%3N)" > "$name.end"
+  echo "$? $started $(date +%s%3N)" > "$name.end"
 done
 `;
 
@@ -103,8 +105,8 @@ function stepScript(command: string, place: Place): string {
 function readOutcome(folder: string, name: string, log: string): StepOutcome {
   const read = (kind: string): string => readFileSync(join(folder, `${name}.${kind}`), 'utf8');
   if (!existsSync(join(folder, `${name}.end`))) throw new Error(`Step ${name} never ended:\n${log}`);
-  const [code = '', ended = ''] = read('end').trim().split(' ');
-  return { code: Number(code), stdout: read('stdout'), stderr: read('stderr'), ended: Number(ended) };
+  const [code = '', began = '', ended = ''] = read('end').trim().split(' ');
+  return { code: Number(code), stdout: read('stdout'), stderr: read('stderr'), began: Number(began), ended: Number(ended) };
 }
 
 /** What the steps have said so far, of one that never ends. */
@@ -137,6 +139,15 @@ async function inJail(lifetime: Lifetime, { installation }: Scene, work: string,
   return { egress: (JSON.parse(readFileSync(report, 'utf8')) as { egress: EgressRow[] }).egress, log };
 }
 
+/** Nothing of this machine's own settings for the clients. */
+const machineless = {
+  PATH: process.env['PATH'],
+  LANG: 'C.UTF-8',
+  npm_config_globalconfig: '/dev/null',
+  PIP_CONFIG_FILE: '/dev/null',
+  GIT_CONFIG_SYSTEM: '/dev/null',
+} as const;
+
 async function byCredentials(lifetime: Lifetime, { installation }: Scene, folder: string, options: readonly string[]): Promise<Finished> {
   const created = await installation.command(['runs', 'create', '--intercept', ...options, '--env']);
   if (created.code !== 0) throw new Error(`sallyport runs create ended with ${created.code}:\n${created.stderr}`);
@@ -144,7 +155,7 @@ async function byCredentials(lifetime: Lifetime, { installation }: Scene, folder
   const run = /run_[0-9a-f-]+/.exec(env['HTTP_PROXY'] ?? '')?.[0];
   if (run === undefined) throw new Error(`No run in what runs create printed:\n${created.stdout}`);
   const home = await temporaryFolder(lifetime);
-  const agent = startProcess(lifetime, 'sh', [join(folder, 'all')], { env: { PATH: process.env['PATH'], HOME: home, TMPDIR: home, LANG: 'C.UTF-8', ...env } });
+  const agent = startProcess(lifetime, 'sh', [join(folder, 'all')], { env: { ...machineless, HOME: home, TMPDIR: home, ...env } });
   await agent.exit(deadline).catch((error: unknown) => { throw new Error(`${String(error)}\n${tails(folder)}`, { cause: error }); });
   // Its record is complete once it has ended and all its events are in the chain.
   const cancelled = await installation.command(['runs', 'cancel', run]);

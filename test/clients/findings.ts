@@ -114,7 +114,7 @@ function refusalFindings(client: Client, { refusals, egress }: Driven): readonly
   return refusals.flatMap(({ refusal, place, outcome }) => {
     const { title, of, shows = /policy_denied/ } = refusal;
     const found: string[] = [];
-    const rows = egress.filter((row) => row.host === place.host && row.effect !== 'allow' && (of === 'host' || row.path.startsWith('/forbidden')));
+    const rows = egress.filter((row) => row.at >= outcome.began && row.at <= outcome.ended && row.host === place.host && row.effect !== 'allow' && (of === 'host' || row.path.startsWith('/forbidden')));
     const [first] = rows;
     if (first === undefined) return [`${title}: no refusal is in the record; the client said ${JSON.stringify(tail(outcome.stdout + outcome.stderr))}`];
     if (rows.some(({ code }) => code !== 'policy_denied')) found.push(`${title}: recorded as ${rows.map(({ code }) => code).join(', ')}`);

@@ -72,10 +72,10 @@ const pip: Client = {
     seen: () => [get('/simple/tiny/'), get('/wheels/tiny-1.0-py3-none-any.whl')],
   }],
   refusals: [
-    { title: 'an index that nothing allows', of: 'host', command: ({ url }) => `${pipCommand(url)} -v --target refused` },
+    { title: 'an index that nothing allows', of: 'host', command: ({ url }) => `${pipCommand(url)} -vv --target refused` },
     { title: 'a wheel that nothing allows', of: 'host', command: ({ url }) => `${pipInstall} --target refused '${url}/wheels/tiny-1.0-py3-none-any.whl'` },
   ],
-  documentation: { proxy: 'nothing', trust: '`PIP_CERT`, or `REQUESTS_CA_BUNDLE`', refusal: 'the status line; of an index with `-v` alone, else pip says that it found no version' },
+  documentation: { proxy: 'nothing', trust: '`PIP_CERT`, or `REQUESTS_CA_BUNDLE`', refusal: 'the status line; of an index with `-vv` alone, else pip says that it found no version' },
 };
 const pipInstall = '/usr/bin/python3 -m pip install --disable-pip-version-check --no-cache-dir --no-deps';
 const pipCommand = (url: string): string => `${pipInstall} --index-url '${url}/simple/' tiny`;
