@@ -20,6 +20,7 @@ import { latency } from './works/latency.ts';
 import { rest } from './works/measured.ts';
 import { wrkInstall } from './works/run-wrk.ts';
 import { smallWorks } from './works/small.ts';
+import { tlsWorks } from './works/tls.ts';
 import { soak, soakTable } from './works/soak.ts';
 import type { Bench, Contender, Work } from './works/work.ts';
 
@@ -29,7 +30,7 @@ import type { Bench, Contender, Work } from './works/work.ts';
  *   bin/sallyport-node bench/proxies.ts [--work plain,connect,...] [--peers sallyport,squid,...] [--rounds 5] [--seconds 3]
  *     [--idle 10000] [--soak 10m] [--proxy-core 0] [--load-cores 1] [--json FILE]
  */
-const works: readonly Work[] = [...smallWorks, connect, ...bulkWorks, latency, events, idle];
+const works: readonly Work[] = [...smallWorks, connect, ...bulkWorks, latency, events, idle, ...tlsWorks];
 const { values } = parseArgs({ options: {
   'work': { type: 'string', default: works.map(({ name }) => name).join(',') },
   'peers': { type: 'string', default: peers.map(({ name }) => name).join(',') },
@@ -119,7 +120,6 @@ try {
   const able = named.filter(({ program }) => program === undefined || programPath(program.name) !== undefined);
   const missing = named.filter((peer) => !able.includes(peer)).map(({ name, program }) => `${name} (${program!.install})`);
   if (programPath('wrk') === undefined) missing.push(`wrk, without which the works ${smallWorks.map(({ name }) => name).join(', ')} and soak are void (${wrkInstall})`);
-  if (programPath('nginx') === undefined) missing.push('nginx as origin, for which a slower one stands in (apt-get install nginx-light)');
   if (!children.pinned) missing.push('taskset, so that processes share all cores (apt-get install util-linux)');
   const versions = Object.fromEntries(able.flatMap(({ name, program }) => (program === undefined ? [] : [[name, versionOf(programPath(program.name)!, program.flag)]])));
   const stage: Stage = { children, folder, cores: { proxy: values['proxy-core'], load: values['load-cores'] } };

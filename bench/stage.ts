@@ -9,6 +9,8 @@ export interface Origin {
 export interface Origins {
   /** 1 KiB for any GET of any path. */
   readonly small: Origin;
+  /** The same in TLS, as HTTP/2 or HTTP/1.1: `localhost`, by a certificate (a file in PEM) that vouches for itself. */
+  readonly tls: Origin & { readonly certificate: string };
   /** GET /BYTES sends so many; a POST is swallowed and answered with its length as text. */
   readonly bulk: Origin;
   /** Server-sent events, one each 10 ms, each holding when it was sent. */

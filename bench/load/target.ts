@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { AnswerReader } from './answer-reader.ts';
 
 /** What is asked for, and by which way. */
@@ -9,6 +10,8 @@ export interface Target {
   readonly authority: string;
   /** Values of `Proxy-Authorization`, taken in turn by connections; empty where nobody is asked. */
   readonly authorizations: readonly string[];
+  /** The rest goes in TLS, whose certificate is not looked at. */
+  readonly tls?: boolean;
 }
 
 const credentials = ({ authorizations }: Target, turn: number): string => (authorizations.length === 0 ? '' : `Proxy-Authorization: ${authorizations[turn % authorizations.length]}\r\n`);
@@ -24,7 +27,8 @@ export function requestHead(target: Target, method: 'GET' | 'POST', path: string
 export type OnBytes = (bytes: Buffer) => void;
 
 export interface Way {
-  readonly socket: Socket;
+  /** What the request is written to. */
+  socket: Socket;
   /** Takes what comes from now on. */
   onBytes: OnBytes;
 }
@@ -40,20 +44,28 @@ export function open(target: Target, turn: number, ready: (way: Way) => void, fa
   };
   const socket = connect({
     host: '127.0.0.1', port: target.port, noDelay: true,
-    onread: { buffer: shared, callback: (count, buffer) => { way.onBytes((buffer as Buffer).subarray(0, count)); return true; } },
+    ...target.tls !== true && { onread: { buffer: shared, callback: (count, buffer) => { way.onBytes((buffer as Buffer).subarray(0, count)); return true; } } },
   });
   const way: Way = { socket, onBytes: () => { fail('bytes that nobody asked for'); } };
   socket.on('error', (error) => { fail(error.message); });
   socket.on('close', () => { fail('closed'); });
+  if (target.tls === true) socket.on('data', (bytes: Buffer) => { way.onBytes(bytes); });
+  const begin = (): void => {
+    if (target.tls !== true) return ready(way);
+    socket.removeAllListeners('data');
+    const secure = connectTls({ socket, servername: 'localhost', rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] }, () => { ready(way); });
+    secure.on('error', (error) => { fail(error.message); }).on('data', (bytes: Buffer) => { way.onBytes(bytes); });
+    way.socket = secure;
+  };
   socket.on('connect', () => {
     if (target.form !== 'tunnel') {
-      ready(way);
+      begin();
       return;
     }
     const answer = new AnswerReader(0, 'CONNECT');
     way.onBytes = (bytes) => {
       try {
-        if (answer.take(bytes) === 'whole') ready(way);
+        if (answer.take(bytes) === 'whole') begin();
       } catch (error) {
         fail((error as Error).message);
       }

@@ -6,12 +6,9 @@ import { startNginx } from './nginx.ts';
 
 export async function startOrigins(stage: Stage): Promise<Origins> {
   const nginx = programPath('nginx');
-  const [small, bulk, events] = await Promise.all([
-    nginx === undefined ? own(stage, 'small') : startNginx(stage, nginx),
-    own(stage, 'bulk'),
-    own(stage, 'events'),
-  ]);
-  return { small, bulk, events };
+  if (nginx === undefined) throw new Error('nginx is missing: apt-get install nginx-light');
+  const [answers, bulk, events] = await Promise.all([startNginx(stage, nginx), own(stage, 'bulk'), own(stage, 'events')]);
+  return { ...answers, bulk, events };
 }
 
 async function own(stage: Stage, name: string): Promise<Origin> {

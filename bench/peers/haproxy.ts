@@ -6,7 +6,7 @@ import type { Peer } from './peer.ts';
 
 /** The floor: it looks at nothing, and its origins stand in its configuration. It knows them by the authority it is asked for. */
 export const haproxy: Peer = {
-  name: 'haproxy', program: { name: 'haproxy', flag: '-v', install: 'apt-get install haproxy' }, tunnels: false, keepsAlive: true, note: 'the floor: fixed backends, no CONNECT',
+  name: 'haproxy', program: { name: 'haproxy', flag: '-v', install: 'apt-get install haproxy' }, tunnels: false, keepsAlive: true, intercepts: false, note: 'the floor: fixed backends, no CONNECT',
   start: (place) => launch(place, 'haproxy', (port) => {
     const file = join(place.folder, 'haproxy.cfg');
     const origins = Object.entries(place.origins);

@@ -9,6 +9,8 @@ export interface Peer {
   readonly tunnels: boolean;
   /** Whether a client's connection outlives an answer. Where not, each request of each work has its own. */
   readonly keepsAlive: boolean;
+  /** Whether it ends TLS itself, with a certificate that it makes. */
+  readonly intercepts: boolean;
   /** What a reader of its figures must know. */
   readonly note?: string;
   start(place: Place): Promise<RunningPeer>;

@@ -12,12 +12,12 @@ const main = fileURLToPath(new URL('../../cli/main.ts', import.meta.url));
 
 /** The product as anybody starts it: policy, budget, journal and metrics on, one worker. */
 export const sallyport: Peer = {
-  name: 'sallyport', program: undefined, tunnels: true, keepsAlive: true, note: 'all checks on, one worker; its control plane has the load\'s cores, at the lowest priority',
+  name: 'sallyport', program: undefined, tunnels: true, keepsAlive: true, intercepts: true, note: 'all checks on, one worker; its control plane has the load\'s cores, at the lowest priority',
   start: async (place) => {
     const { stage, folder } = place;
     const data = join(folder, 'data');
     // The supervisor and its control plane are born on the load's cores; only the worker moves.
-    const up = stage.children.start('sallyport up', process.execPath, ['--disable-warning=ExperimentalWarning', main, 'up', '--data', data, '--listen', '127.0.0.1:0', '--api', '127.0.0.1:0', '--json'], {
+    const up = stage.children.start('sallyport up', process.execPath, ['--disable-warning=ExperimentalWarning', main, 'up', '--data', data, '--upstream-ca', place.origins.tls.certificate, '--listen', '127.0.0.1:0', '--api', '127.0.0.1:0', '--json'], {
       cores: stage.cores.load, log: join(folder, 'log'),
     });
     const { addresses } = await up.line() as { readonly addresses: { readonly proxy: { readonly port: number }; readonly api: string } };
@@ -42,11 +42,12 @@ async function leastOften(pid: number): Promise<void> {
 }
 
 async function createRuns({ origins, agents }: Place, data: string): Promise<readonly string[]> {
-  const ports = Object.values(origins).map(({ port }) => port).join(',');
+  const { tls, ...others } = origins;
+  const ports = Object.values(others).map(({ port }) => port).join(',');
   const authorizations: string[] = [];
   for (let agent = 0; agent < agents; agent++) {
     const { stdout } = await run(program, [
-      'runs', 'create', '--data', data, '--json', '--allow', `127.0.0.1:${ports}:GET,POST`, '--allow', `127.0.0.1:${ports}:TUNNEL`, '--allow-address', '127.0.0.0/8',
+      'runs', 'create', '--data', data, '--json', '--allow', `127.0.0.1:${ports}:GET,POST`, '--allow', `127.0.0.1:${ports}:TUNNEL`, '--allow', `localhost:${tls.port}:GET`, '--resolve', `localhost:${tls.port}:127.0.0.1`, '--allow-address', '127.0.0.0/8', '--intercept',
       '--budget', 'requests=1000000000,bytes_out=1TiB,bytes_in=1TiB,wall_clock=24h',
     ]);
     const { run_id, agent_token } = JSON.parse(stdout) as { readonly run_id: string; readonly agent_token: string };

@@ -4,7 +4,7 @@ import { launch } from './launch.ts';
 import type { Peer } from './peer.ts';
 
 export const tinyproxy: Peer = {
-  name: 'tinyproxy', program: { name: 'tinyproxy', flag: '-v', install: 'apt-get install tinyproxy' }, tunnels: true, keepsAlive: false,
+  name: 'tinyproxy', program: { name: 'tinyproxy', flag: '-v', install: 'apt-get install tinyproxy' }, tunnels: true, keepsAlive: false, intercepts: false,
   note: 'closes after each answer without saying so: a new connection per request in every work',
   start: (place) => launch(place, 'tinyproxy', (port) => {
     const file = join(place.folder, 'tinyproxy.conf');

@@ -13,15 +13,16 @@ export interface Done {
 export function summaryOf(done: readonly Done[], contenders: readonly string[]): string {
   const others = contenders.filter((name) => name !== sallyport.name && name !== reference);
   const rows = done.flatMap(({ work, outcomes }) => work.summary.map(({ column, goal = '', itself }) => {
+    const against = work.reference ?? reference;
     const of = (title: string | undefined, name: string, range: boolean): string => {
       const found = title === undefined ? work.columns[0] : work.columns.find((one) => one.title === title);
       return found === undefined ? '' : cell(found, name, outcomes, range);
     };
     return [
-      work.name, column, goal, `**${of(column, sallyport.name, true)}**`, of(`us x ${reference}`, sallyport.name, true),
-      ...others.map((name) => of(column, name, false)), `${of(itself, reference, false)} ${itself ?? work.columns[0]?.title ?? ''}`,
+      work.name, column, goal, `**${of(column, sallyport.name, true)}**`, of(`us x ${against}`, sallyport.name, true),
+      ...others.map((name) => of(column, name, false)), `${of(itself, against, false)} ${itself ?? work.columns[0]?.title ?? ''}`,
     ];
   }));
-  const heads = ['work', 'what', 'goal', sallyport.name, `its us x ${reference}`, ...others, `${reference} itself`];
+  const heads = ['work', 'what', 'goal', sallyport.name, 'its us x the reference', ...others, 'the reference itself'];
   return ['### Summary', '', `| ${heads.join(' | ')} |`, `|${' --- |'.repeat(heads.length)}`, ...rows.map((row) => `| ${row.join(' | ')} |`)].join('\n');
 }

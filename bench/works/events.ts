@@ -15,7 +15,7 @@ export const events: Work = {
     { title: 'less what direct adds', figure: 'added_p99', digits: 3, against: { contender: direct.name, by: 'difference' } },
     { title: 'sent to arrived p50', figure: 'gap_p50', digits: 3 },
     { title: 'sent to arrived p99', figure: 'gap_p99', digits: 3 },
-    ...costColumns,
+    ...costColumns(),
   ],
   summary: [{ column: 'added p99', goal: '<= 1', itself: 'added p99' }],
   fits: () => true,

@@ -17,7 +17,7 @@ export const latency: Work = {
     { title: `p99 x ${reference}`, figure: 'p99', digits: 2, against: { contender: reference, by: 'ratio' } },
     { title: 'p99.9', figure: 'p999', digits: 2 },
     { title: 'generator late p99', figure: 'late_p99', digits: 2 },
-    ...costColumns,
+    ...costColumns(),
   ],
   summary: [{ column: 'added p50', goal: '<= 0.3', itself: 'added p50' }, { column: `p99 x ${reference}`, goal: '<= 1', itself: 'p99' }],
   fits: () => true,

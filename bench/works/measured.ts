@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { endedChildrenSeconds, machineSeconds, processorSeconds } from '../machine/usage.ts';
 import type { LoadResult } from '../load/job.ts';
-import { reference } from '../peers/all.ts';
+import { squid } from '../peers/squid.ts';
 import type { Bench, Column, Contender, Figures } from './work.ts';
 
 /** Less than 2 % of a core over this time counts as having nothing left to do. */
@@ -56,7 +56,7 @@ const busy = 88;
 const dashed = (number: number, text: (shown: number) => string): string => (Number.isFinite(number) && number > 0 ? text(number) : '-');
 
 /** What a thing cost, and whose core was busy. */
-export const costColumns: readonly Column[] = [
+export const costColumns = (reference: string = squid.name): readonly Column[] => [
   { title: 'proxy us each', figure: 'proxy_us', digits: 1 },
   { title: `us x ${reference}`, figure: 'proxy_us', digits: 2, against: { contender: reference, by: 'ratio' } },
   { title: 'beside it us', text: (median) => dashed(median('beside_us'), (us) => us.toFixed(1)) },
@@ -65,8 +65,8 @@ export const costColumns: readonly Column[] = [
   { title: 'bound', text: (median) => (median('proxy_core') >= busy ? 'proxy' : median('load_core') >= busy ? 'load' : '-') },
 ];
 
-export const rateColumns = (title: string): readonly Column[] => [
+export const rateColumns = (title: string, reference: string = squid.name): readonly Column[] => [
   { title, figure: 'per_second', digits: 0 },
   { title: `x ${reference}`, figure: 'per_second', digits: 2, against: { contender: reference, by: 'ratio' } },
-  ...costColumns,
+  ...costColumns(reference),
 ];

@@ -11,10 +11,10 @@ const graceSeconds = 60;
 /** How this contender is asked for something of that origin. Through no proxy there is no CONNECT either. */
 export function targetOf({ running }: Contender, origins: Origins, origin: keyof Origins, through: 'absolute' | 'tunnel'): Target {
   const { port } = origins[origin];
-  return { port: running.port ?? port, form: running.port === undefined ? 'origin' : through, authority: `127.0.0.1:${port}`, authorizations: running.authorizations };
+  return { port: running.port ?? port, form: running.port === undefined ? 'origin' : through, authority: `${origin === 'tls' ? 'localhost' : '127.0.0.1'}:${port}`, authorizations: running.authorizations };
 }
 
-type Script = 'exchanges' | 'open-loop' | 'event-streams';
+type Script = 'exchanges' | 'open-loop' | 'event-streams' | 'tls-tools';
 
 /** Runs a generator in a process of its own. Throws when anything was wrong, unless the caller wants to count that. */
 export async function runLoad<Result extends LoadResult>({ children, folder, cores }: Stage, script: Script, job: { readonly seconds: number }, { wrongIsAnError = true } = {}): Promise<Result> {

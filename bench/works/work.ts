@@ -33,6 +33,8 @@ export type Column = {
 export interface Work {
   readonly name: string;
   readonly title: string;
+  /** Whom its ratios are to, where it is not the reference of the others. */
+  readonly reference?: string;
   readonly columns: readonly Column[];
   /** Rows of the summary: which column, what Sallyport is to reach in it, and which column says how the reference itself does (the first one). */
   readonly summary: readonly { readonly column: string; readonly goal?: string; readonly itself?: string }[];
