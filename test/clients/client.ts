@@ -55,13 +55,17 @@ export interface Refusal {
   readonly command: (place: Place) => string;
   /** What the client shows of it, on either output. Default: `policy_denied`. */
   readonly shows?: RegExp;
+  /** How often it is refused: a client that takes no for an answer asks once. Default: 1. */
+  readonly tries?: number;
 }
 
 /** What docs/clients.md says of a client. */
 export interface Documentation {
-  /** What has to be set or written beside the usual variables; `nothing` where they do. */
+  /** What has to be written beside the variables of the proxy; `nothing` where they do. */
   readonly proxy: string;
+  /** How it is told of an authority outside of a jail. */
   readonly trust: string;
+  /** Where its user finds why it was refused. */
   readonly refusal: string;
 }
 

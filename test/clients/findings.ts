@@ -112,12 +112,13 @@ async function tunnelFindings(rows: readonly EgressRow[], { connections }: Seen)
 
 function refusalFindings(client: Client, { refusals, egress }: Driven): readonly string[] {
   return refusals.flatMap(({ refusal, place, outcome }) => {
-    const { title, of, shows = /policy_denied/ } = refusal;
+    const { title, of, shows = /policy_denied/, tries = 1 } = refusal;
     const found: string[] = [];
     const rows = egress.filter((row) => row.at >= outcome.began && row.at <= outcome.ended && row.host === place.host && row.effect !== 'allow' && (of === 'host' || row.path.startsWith('/forbidden')));
     const [first] = rows;
     if (first === undefined) return [`${title}: no refusal is in the record; the client said ${JSON.stringify(tail(outcome.stdout + outcome.stderr))}`];
     if (rows.some(({ code }) => code !== 'policy_denied')) found.push(`${title}: recorded as ${rows.map(({ code }) => code).join(', ')}`);
+    if (rows.length !== tries) found.push(`${title}: asked ${rows.length} times in place of ${tries}`);
     const took = outcome.ended - first.at;
     if (took > refusedWithinMs) found.push(`${title}: ${client.name} took ${took} ms to say so, in ${rows.length} tries`);
     if (!shows.test(outcome.stdout + outcome.stderr)) found.push(`${title}: not seen in what the client said (${rows.length} tries): ${JSON.stringify(tail(outcome.stdout))} ${JSON.stringify(tail(outcome.stderr))}`);

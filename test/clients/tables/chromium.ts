@@ -37,8 +37,8 @@ export const chromium: Client = {
     },
   ],
   documentation: {
-    proxy: '`--proxy-server=HOST:PORT`; credentials only by whoever drives it (`Fetch.continueWithAuth`, `page.authenticate`), as headless nobody is asked',
-    trust: 'in a jail nothing (a managed policy); else `certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n sallyport -i FILE`',
+    proxy: 'in a jail nothing; else `--proxy-server=HOST:PORT`, and credentials from whoever drives it (`Fetch.continueWithAuth`, Playwright\'s `proxy`), as headless nobody is asked',
+    trust: '`certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n sallyport -i FILE`',
     refusal: 'the problem document as the page, and to `fetch` as status 403 and the body',
   },
 };

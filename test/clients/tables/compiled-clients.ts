@@ -22,7 +22,7 @@ export const goHttp: Client = {
   programs: ['go'],
   steps: page((url) => go('http', url)),
   refusals: refusals((url) => go('http', url)),
-  documentation: { proxy: 'nothing', trust: 'nothing', refusal: 'status 403 and the body' },
+  documentation: { proxy: 'nothing', trust: '`SSL_CERT_FILE`', refusal: 'status 403 and the body' },
 };
 
 export const goGrpc: Client = {
@@ -31,7 +31,7 @@ export const goGrpc: Client = {
   origin: 'grpc',
   steps: grpcSteps((_place, url) => go('grpc', url)),
   refusals: grpcRefusals((_place, url) => go('grpc', url)),
-  documentation: { proxy: 'nothing', trust: 'nothing', refusal: '`PermissionDenied` with the reason as its message' },
+  documentation: { proxy: 'nothing', trust: '`SSL_CERT_FILE`', refusal: '`PermissionDenied` with the reason as its message' },
 };
 
 export const reqwest: Client = {
@@ -39,5 +39,5 @@ export const reqwest: Client = {
   programs: ['rust'],
   steps: page(rust),
   refusals: refusals(rust),
-  documentation: { proxy: 'nothing', trust: 'nothing (the feature `rustls-tls-webpki-roots` or `webpki-root-certs` would leave the system out)', refusal: 'status 403 and the body' },
+  documentation: { proxy: 'nothing', trust: '`SSL_CERT_FILE` (the feature `rustls-tls-webpki-roots` or `webpki-root-certs` would leave the system out, in a jail too)', refusal: 'status 403 and the body' },
 };

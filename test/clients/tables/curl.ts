@@ -51,5 +51,5 @@ export const curl: Client = {
     { title: 'a host that nothing allows, over HTTP/1.1', of: 'host', command: ({ url }) => `curl -sS --fail -v --http1.1 '${url}/page'` },
     { title: 'a path that nothing allows', of: 'path', command: ({ url }) => `curl -sS '${url}/forbidden'` },
   ],
-  documentation: { proxy: 'nothing', trust: 'nothing', refusal: 'the body; with `--fail` and HTTP/1.1 the status line in `-v`' },
+  documentation: { proxy: 'nothing', trust: '`CURL_CA_BUNDLE`', refusal: 'the body; with `--fail` and HTTP/1.1 the status line in `-v`' },
 };

@@ -4,7 +4,7 @@ const java = ({ trust }: Place, ...words: readonly string[]): string => `${trust
 
 const documentation: Client['documentation'] = {
   proxy: 'in a jail nothing; else `-Dhttps.proxyHost`, `-Dhttps.proxyPort` (and `http.`), `-Djdk.http.auth.tunneling.disabledSchemes=` and an `Authenticator`',
-  trust: 'in a jail nothing; else `-Djavax.net.ssl.trustStore` made by `keytool -importcert`',
+  trust: '`-Djavax.net.ssl.trustStore` made by `keytool -importcert`',
   refusal: 'status 403 and the body',
 };
 

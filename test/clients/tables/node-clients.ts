@@ -23,7 +23,7 @@ const fetching = (name: string, client: string, version: '1.1' | '2.0', proxy: s
   programs: ['node'],
   steps: [page(client, version)],
   refusals: refusals(client),
-  documentation: { proxy, trust: 'nothing', refusal: 'status 403 and the body' },
+  documentation: { proxy, trust: '`NODE_EXTRA_CA_CERTS`', refusal: 'status 403 and the body' },
 });
 
 const webSocket: Client = {
@@ -38,7 +38,7 @@ const webSocket: Client = {
   refusals: [
     { title: 'a host that nothing allows', of: 'host', command: (place) => run(place, 'ws', `${place.webSocket}/socket`) },
   ],
-  documentation: { proxy: '`agent: new HttpsProxyAgent(process.env.HTTPS_PROXY)`', trust: 'nothing', refusal: '`unexpected-response` with status 403 and the body' },
+  documentation: { proxy: '`agent: new HttpsProxyAgent(process.env.HTTPS_PROXY)`', trust: '`NODE_EXTRA_CA_CERTS`', refusal: '`unexpected-response` with status 403 and the body' },
 };
 
 const grpc: Client = {
@@ -47,7 +47,7 @@ const grpc: Client = {
   origin: 'grpc',
   steps: grpcSteps((place, url) => run(place, 'grpc', url)),
   refusals: grpcRefusals((place, url) => run(place, 'grpc', url)),
-  documentation: { proxy: 'nothing', trust: 'nothing', refusal: '`PERMISSION_DENIED` with the reason as its message' },
+  documentation: { proxy: 'nothing', trust: '`NODE_EXTRA_CA_CERTS`', refusal: '`PERMISSION_DENIED` with the reason as its message' },
 };
 
 export const nodeClients: readonly Client[] = [

@@ -83,7 +83,7 @@ export const pythonClients: readonly Client[] = [
       ],
     }),
     refusals: [{ title: 'a host that nothing allows', of: 'host', command: ({ url }) => run('openai', url) }],
-    documentation: { proxy: 'nothing', trust: '`SSL_CERT_FILE`', refusal: 'the message of `PermissionDeniedError`, which has the whole body' },
+    documentation: { proxy: 'nothing', trust: '`SSL_CERT_FILE`', refusal: 'the message of `PermissionDeniedError`' },
   },
   {
     name: 'Anthropic SDK for Python',

@@ -22,7 +22,7 @@ const wget: Client = {
     },
   ],
   refusals: [{ title: 'a host that nothing allows', of: 'host', command: ({ url, trust }) => `wget -O - ${option('--ca-certificate', trust)} '${url}/page'` }],
-  documentation: { proxy: 'nothing', trust: 'the bundle of the system, or `--ca-certificate`', refusal: 'the status line; the body with `--content-on-error`' },
+  documentation: { proxy: 'nothing', trust: '`--ca-certificate`, or the bundle of the system', refusal: 'the status line; the body with `--content-on-error`' },
 };
 
 const option = (name: string, value: string | undefined): string => value === undefined ? '' : `${name}="${value}"`;
@@ -45,7 +45,7 @@ const git: Client = {
     },
   ],
   refusals: [{ title: 'a host that nothing allows', of: 'host', command: ({ url }) => `git ls-remote '${url}/git/site.git'` }],
-  documentation: { proxy: 'nothing', trust: 'the bundle of the system, or `GIT_SSL_CAINFO`', refusal: 'lines that begin with `remote:`' },
+  documentation: { proxy: 'nothing', trust: '`GIT_SSL_CAINFO`', refusal: 'lines that begin with `remote:`' },
 };
 
 const npm: Client = {
@@ -107,7 +107,7 @@ const aptGet: Client = {
     ],
   }],
   refusals: [{ title: 'a host that nothing allows', of: 'host', command: (place) => apt(place, 'rm -rf "$root/var/lib/apt/lists" && mkdir -p "$root/var/lib/apt/lists/partial" && apt-get -q update') }],
-  documentation: { proxy: 'nothing', trust: 'the bundle of the system, or `Acquire::https::CaInfo`', refusal: 'the status line, as `Err:` and `E: Failed to fetch`' },
+  documentation: { proxy: 'nothing', trust: '`Acquire::https::CaInfo`, or the bundle of the system', refusal: 'the status line, as `Err:` and `E: Failed to fetch`' },
 };
 
 export const tools: readonly Client[] = [curl, wget, git, npm, pip, aptGet];
