@@ -8,7 +8,7 @@ export const wrongHost = 'SALLYPORT_WRONG_HOST';
 interface Explained {
   /** Behind `host:port`. */
   readonly detail: string;
-  readonly next: string;
+  readonly next: string | readonly string[];
 }
 
 const mend = 'It has to mend its certificate; nothing lets a broken one through.';
@@ -23,14 +23,14 @@ function ofCertificate(code: string, host: string, leaf: X509Certificate | undef
   switch (code) {
     case wrongHost: {
       const names = leaf === undefined ? undefined : namesOf(leaf);
-      return { detail: names === undefined ? `has a certificate that names no host, so it is not for ${host}` : `has a certificate that is not for ${host}, but for ${names}`, next: `Ask for a host that the certificate is for. ${mend}` };
+      return { detail: names === undefined ? `has a certificate that names no host, so it is not for ${host}` : `has a certificate that is not for ${host}, but for ${names}`, next: ['Ask for a host that the certificate is for.', mend] };
     }
     case 'CERT_HAS_EXPIRED': return leaf === undefined || Date.parse(leaf.validTo) < now
       ? { detail: `has a certificate that has expired${day(leaf?.validTo)}`, next: mend }
       : { detail: 'has a certificate whose authority\'s own has expired', next: mend };
     case 'CERT_NOT_YET_VALID': return leaf === undefined || Date.parse(leaf.validFrom) > now
-      ? { detail: `has a certificate that is not valid yet${day(leaf?.validFrom)}`, next: `${mend} Check this machine's clock.` }
-      : { detail: 'has a certificate whose authority\'s own is not valid yet', next: `${mend} Check this machine's clock.` };
+      ? { detail: `has a certificate that is not valid yet${day(leaf?.validFrom)}`, next: [mend, 'The operator should check the clock of the proxy\'s machine.'] }
+      : { detail: 'has a certificate whose authority\'s own is not valid yet', next: [mend, 'The operator should check the clock of the proxy\'s machine.'] };
     case 'DEPTH_ZERO_SELF_SIGNED_CERT': return { detail: 'has a certificate that it signed itself', next: 'If it is one of yours, the operator can have it trusted: sallyport up --upstream-ca FILE.' };
     case 'SELF_SIGNED_CERT_IN_CHAIN':
     case 'UNABLE_TO_GET_ISSUER_CERT':
@@ -71,7 +71,7 @@ export function tlsFailure(error: NodeJS.ErrnoException | undefined, where: stri
 }
 
 function inWords(cause: Error | undefined, where: string, explained: Explained | undefined): SallyportError | undefined {
-  return explained && new SallyportError('upstream_tls', `${where} ${explained.detail}.`, { cause, next_steps: [explained.next] });
+  return explained && new SallyportError('upstream_tls', `${where} ${explained.detail}.`, { cause, next_steps: [explained.next].flat() });
 }
 
 /** A connection that ended before TLS was agreed on: which of the two sides found what, it did not say. */

@@ -8,12 +8,14 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Socket } from 'node:net';
+import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import type { Event } from '../../contracts/event.ts';
 import { errorCatalogue, type ErrorCode } from '../../contracts/errors.ts';
 import { packBundle } from '../../engine/bundle.ts';
 import { loadBundle } from '../../engine/load-bundle.ts';
 import { buildPolicies } from '../../engine/policy-tool.ts';
+import { makeCertificate } from '../helpers/certificate.ts';
 import { failingDisk } from '../helpers/failing-disk.ts';
 import { FakeControlPlane, startFakeControlPlane, type FakeRun, type FakeRunOptions } from '../helpers/fake-control-plane.ts';
 import { fastClock } from '../helpers/fast-clock.ts';
@@ -23,10 +25,12 @@ import { startOrigin, type Origin, type SeenConnection } from '../helpers/origin
 import { policiesWith, testCompiler } from '../helpers/policies.ts';
 import { ask, head, RawClient, runSocket, startProxyWorker, type Answer, type ProxyWorker, type ProxyWorkerOptions, type RequestOptions } from '../helpers/proxy-worker.ts';
 import { temporaryFolder } from '../helpers/temporary.ts';
+import { TestAuthority, type Issued } from '../helpers/test-authority.ts';
+import { connectTo, tryTls } from '../helpers/tls-scene.ts';
 import { until } from '../helpers/wait.ts';
 import { addresses, dnsZone, freshAddress, type DnsAnswer, type DnsZone } from '../helpers/world.ts';
 
-const test = needs('world');
+const test = needs('world', 'command openssl');
 
 /** One row of the table. */
 interface Row {
@@ -69,11 +73,16 @@ let brisk: ProxyWorker;
 let hurried: ProxyWorker;
 let zone: DnsZone;
 let steady: string;
+/** Trusted for origins by all workers, and one that is not. */
+let authority: TestAuthority;
+let strange: TestAuthority;
 test.before(async () => {
   zone = dnsZone(file);
   steady = await zone.set(label(), [(await startOrigin(file)).address]);
-  usual = await startProxyWorker(file, { realNames: true });
-  brisk = await startProxyWorker(file, { realNames: true, clock: fastClock(10) });
+  [authority, strange] = [await TestAuthority.make(file), await TestAuthority.make(file, 'Strange Authority')];
+  const configuration = { upstream_ca: authority.cert };
+  usual = await startProxyWorker(file, { realNames: true, configuration });
+  brisk = await startProxyWorker(file, { realNames: true, configuration, clock: fastClock(10) });
   hurried = await startProxyWorker(file, { realNames: true, clock: fastClock(40) });
 });
 
@@ -137,6 +146,38 @@ async function cutBy({ t }: Context, proxy: ProxyWorker, first: string, fail: (s
   t.false(text.endsWith('0\r\n\r\n'), 'the end of a body was told that did not come');
   return { answer: 'closed', proxy, run: origin.run };
 }
+
+/** A client whose TLS we end, at an origin that does with its connection what it likes. */
+async function insideTls(t: Lifetime, proxy: ProxyWorker, connection: (socket: Socket, host: string) => void): Promise<{ readonly client: RawClient; readonly run: FakeRun; readonly connections: readonly SeenConnection[] }> {
+  const name = label();
+  const origin = await startOrigin(t, { port: 443, connection: (socket) => { connection(socket, zone.name(name)); } });
+  const host = await zone.set(name, [origin.address]);
+  const run = await createRun(proxy, host, { allow: [{ host, ports: [443], methods: ['*'] }, { host: steady, ports: [80], methods: ['*'] }], policy: { intercept: true } });
+  const { socket } = await connectTo({ proxy }, run, `${host}:443`);
+  const { secure, problem } = await tryTls({ proxy }, socket, { servername: host, ALPNProtocols: ['http/1.1'] });
+  if (problem !== undefined) throw problem;
+  t.teardown(() => secure.destroy());
+  return { client: new RawClient(secure).send(head('/', { host })), run, connections: origin.connections };
+}
+
+/** An origin with whom TLS fails before its answer began. */
+async function refusedInTls(t: Lifetime, proxy: ProxyWorker, connection: (socket: Socket, host: string) => void): Promise<Seen> {
+  const { client, run } = await insideTls(t, proxy, connection);
+  const refusal = await client.answer();
+  return { answer: String(refusal.status), refusal, proxy, run };
+}
+
+/** A server in TLS with what `make` says of its host. */
+const inTls = (make: (host: string) => TlsOptions, answer: (socket: Socket) => void = () => { /* Is not asked. */ }) => (socket: Socket, host: string): void => {
+  const server = createTlsServer(make(host), (secure) => {
+    secure.on('error', () => { /* The proxy tells. */ });
+    secure.once('data', () => { answer(secure); });
+  });
+  server.on('tlsClientError', () => { /* The proxy tells. */ });
+  server.emit('connection', socket);
+};
+const named = (host: string): { readonly names: readonly string[] } => ({ names: [`DNS:${host}`] });
+const leafOf = ({ key, cert }: Issued): Issued => ({ key, cert: /-----BEGIN[^]*?-----END CERTIFICATE-----\n/.exec(cert)![0] });
 
 /** A client that goes while an exchange is under way: the origin is told of it, within 200 ms on a quiet machine. */
 async function leave({ t, usual: proxy }: Context, connection: (socket: Socket) => void, request: string, ready: (site: Site, client: RawClient) => Promise<unknown>): Promise<Seen> {
@@ -249,6 +290,30 @@ const failures: Readonly<Record<string, (context: Context) => Promise<Seen>>> = 
   'the origin closes a chunked answer without its end': (context) => cutBy(context, context.usual, chunkedPart, (socket) => socket.end()),
   'the origin breaks the framing of its answer': (context) => cutBy(context, context.usual, chunkedPart, (socket) => socket.write('no size\r\n')),
   'the origin stalls in the middle of its answer for 5 min': (context) => cutBy(context, context.hurried, `${part}part`, () => { /* Says no more. */ }),
+
+  'the origin\'s certificate is for another host': ({ t, usual: proxy }) => refusedInTls(t, proxy, inTls(() => authority.issue(named('other.test')))),
+  'the origin\'s certificate names no host': ({ t, usual: proxy }) => refusedInTls(t, proxy, inTls((host) => authority.issue({ names: [], commonName: host }))),
+  'the origin\'s certificate has expired': ({ t, usual: proxy }) => refusedInTls(t, proxy, inTls((host) => authority.issue({ ...named(host), from: -9, to: -1 }))),
+  'the origin\'s certificate is not valid yet': ({ t, usual: proxy }) => refusedInTls(t, proxy, inTls((host) => authority.issue({ ...named(host), from: 1, to: 9 }))),
+  'the origin signed its certificate itself': async ({ t, usual: proxy }) => {
+    const alone = await makeCertificate(t, `DNS:*.${zone.suffix}`);
+    return await refusedInTls(t, proxy, inTls(() => alone));
+  },
+  'the origin\'s certificate is of an authority that is not trusted': ({ t, usual: proxy }) => refusedInTls(t, proxy, inTls((host) => strange.issue({ ...named(host), chained: true }))),
+  'the origin does not send its intermediate certificates': ({ t, usual: proxy }) => refusedInTls(t, proxy, inTls((host) => leafOf(authority.intermediate().issue(named(host))))),
+  'the origin speaks no TLS of version 1.2 or later': ({ t, usual: proxy }) => refusedInTls(t, proxy, inTls((host) => ({ ...authority.issue(named(host)), minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' }))),
+  'the origin wants a certificate of its client': ({ t, usual: proxy }) => refusedInTls(t, proxy, inTls((host) => ({ ...authority.issue(named(host)), requestCert: true, rejectUnauthorized: true }))),
+  'the origin closes before TLS is agreed on': ({ t, usual: proxy }) => refusedInTls(t, proxy, afterHead((socket) => socket.end())),
+  'the origin answers something that is not TLS': ({ t, usual: proxy }) => refusedInTls(t, proxy, afterHead((socket) => socket.write('HTTP/1.1 400 Bad Request\r\n\r\n'))),
+  'the origin does not agree on TLS within 10 s': ({ t, brisk: proxy }) => refusedInTls(t, proxy, () => { /* Keeps silent. */ }),
+  'the origin breaks TLS in the middle of its answer': async ({ t, usual: proxy }) => {
+    const { client, run, connections } = await insideTls(t, proxy, inTls((host) => authority.issue(named(host)), (socket) => socket.write(`${part}part`)));
+    await client.until('the first part', (text) => text.includes('part'));
+    // A record that nobody sealed.
+    connections[0]!.socket.write(Buffer.from([23, 3, 3, 0, 32, ...Buffer.alloc(32, 7)]));
+    await client.ended();
+    return { answer: 'closed', proxy, run };
+  },
 
   'the origin of a tunnel refuses the connection': async ({ usual: proxy }) => {
     const host = await zone.set(label(), [await freshAddress()]);

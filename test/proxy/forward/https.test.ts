@@ -42,7 +42,7 @@ for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const) {
     for (const index of keys.keys()) {
       client.send(`${start('GET', `/${index}`)}\r\n`);
       await until(`answer ${index}`, () => count(client.text, '\r\n\r\nok') === index + 1);
-      t.is((origin.peers[index]!.socket as TLSSocket).isSessionReused(), [false, true, false, true][index], `connection ${index}`);
+      t.is((origin.peers[index]!.socket as TLSSocket).isSessionReused(), [false, true, false, true][index]!, `connection ${index}`);
       t.like(await proxy.outcome(index), { kind: 'completed', tls: { version: maxVersion, resumed: [false, true, false, true][index]! } });
     }
     t.is(origin.peers.length, 4);
