@@ -2,8 +2,8 @@
  * `drive.mjs URL WHAT...`: what headless Chromium gets from one origin, in one browser, a line each. WHAT is `page` (the text of
  * /document), and from a page of that origin `fetch` (/page?x=2), `events` (three of an EventSource, /events) or `websocket`
  * (what comes back to `hello`); or `refused` and `refused-fetch`: status and text of /forbidden as a document, and by fetch.
- * The proxy comes from HTTPS_PROXY, and an authority to trust from CHROMIUM_CA (PEM): Chromium itself reads variables for neither, but
- * has a flag for a proxy and the certificate store (NSS) of the home folder.
+ * Without credentials Chromium reads HTTPS_PROXY by itself. Those it does not take from there; this gives them when the proxy asks, as
+ * tools that drive a browser do. An authority to trust is in CHROMIUM_CA (PEM), for which it has the certificate store (NSS) of the home.
  */
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -24,10 +24,8 @@ if (authority !== undefined) {
   certutil('-A', '-n', 'an authority', '-t', 'C,,', '-i', authority);
 }
 
-// The flag takes no credentials, and headless nobody is asked for them: whoever drives the browser answers.
-const proxy = process.env.HTTPS_PROXY === undefined ? undefined : new URL(process.env.HTTPS_PROXY);
-const credentials = proxy === undefined || proxy.username === '' ? undefined
-  : { username: decodeURIComponent(proxy.username), password: decodeURIComponent(proxy.password) };
+const proxy = new URL(process.env.HTTPS_PROXY);
+const credentials = proxy.username === '' ? undefined : { username: decodeURIComponent(proxy.username), password: decodeURIComponent(proxy.password) };
 
 /** What it asks its maker by itself: the time, updates of its parts. */
 const quiet = [
@@ -36,8 +34,9 @@ const quiet = [
   '--disable-features=NetworkTimeServiceQuerying,OptimizationHints', '--no-first-run', '--no-pings',
 ];
 const browser = spawn('chromium', [
-  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-zygote', ...quiet, `--user-data-dir=${join(home, 'profile')}`,
-  ...(proxy === undefined ? [] : [`--proxy-server=${proxy.host}`]),
+  '--headless', '--disable-gpu', '--disable-quic', '--no-zygote', ...quiet, `--user-data-dir=${join(home, 'profile')}`,
+  // Its own sandbox does not start as root. In a jail Debian's launcher is told so by the jail.
+  ...(credentials === undefined ? [] : ['--no-sandbox', `--proxy-server=${proxy.host}`]),
   '--remote-debugging-pipe', 'about:blank',
 ], { stdio: ['ignore', 'ignore', process.env.VERBOSE === undefined ? 'ignore' : 'inherit', 'pipe', 'pipe'], env: { ...process.env, HOME: home } });
 
