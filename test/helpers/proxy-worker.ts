@@ -1,4 +1,4 @@
-import { createConnection, createServer, type Socket } from 'node:net';
+import { createConnection, createServer, Socket } from 'node:net';
 import { once } from 'node:events';
 import { createServer as createHttpServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -75,15 +75,15 @@ export interface Answer {
 
 export type Place = { readonly port: number } | { readonly path: string };
 
-/** One connection to the proxy: raw bytes out, whole answers in. */
+/** One connection to the proxy, or TLS over one: raw bytes out, whole answers in. */
 export class RawClient {
   readonly socket: Socket;
   #text = '';
   #changed: (() => void) | undefined;
   #closed = false;
 
-  constructor(place: Place) {
-    this.socket = 'port' in place ? createConnection(place.port, '127.0.0.1') : createConnection(place.path);
+  constructor(place: Place | Socket) {
+    this.socket = place instanceof Socket ? place : 'port' in place ? createConnection(place.port, '127.0.0.1') : createConnection(place.path);
     this.socket.setEncoding('latin1');
     this.socket.on('data', (chunk: string) => { this.#text += chunk; this.#changed?.(); });
     this.socket.on('error', () => { /* 'close' says it. */ });
