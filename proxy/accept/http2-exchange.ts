@@ -5,6 +5,7 @@ import type { BodySink, ClientEvents, Exchange, Form, HeaderList, Refusal, Reque
 import { catalogueRefusal } from '../refusal.ts';
 import { borrowBuffer, giveBackBuffer, pooledBytes } from '../wire/buffer-pool.ts';
 import { judgeTrailers } from '../wire/head-rules.ts';
+import { endToEndFields } from '../wire/serialise.ts';
 import { answerFields, asObject, isBodilessStatus, refusalAnswer } from './http2-answer.ts';
 import { hasCleanValues } from './http2-head.ts';
 
@@ -193,7 +194,7 @@ export class Http2ClientExchange implements Exchange, Transfer {
   end(trailers: HeaderList): void {
     if (this.#finished || !this.#usable) return;
     if (this.#contentLength > 0) this.#send();
-    this.#trailers = trailers;
+    this.#trailers = endToEndFields(trailers);
     if (!this.#bodiless) this.#stream.end();
     this.#finish(this.#host.idle_ms);
   }

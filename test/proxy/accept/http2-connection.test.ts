@@ -1,7 +1,7 @@
 import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream, type OutgoingHttpHeaders } from 'node:http2';
 import test, { type ExecutionContext } from 'ava';
 import { makeCertificate } from '../../helpers/certificate.ts';
-import { frame, headers, rawConnect, reset, types } from '../../helpers/http2-frames.ts';
+import { frame, get, headers, rawConnect, reset, types } from '../../helpers/http2-frames.ts';
 import { event, until, within } from '../../helpers/wait.ts';
 import { answer, answerHead, bodyOf, startHttp2, type Http2World } from './http2-world.ts';
 
@@ -408,6 +408,38 @@ test('an upload that is reset is never taken for whole, whatever the method and 
     }
   }
   t.deepEqual(heard, expected);
+});
+
+test('an answer with trailers is whole where it is longer than the client takes at once and more is announced than will be read', async (t) => {
+  const world = await startHttp2(t, (exchange) => {
+    answer(exchange, Buffer.alloc(1_000_000), [], ['x-end', '1']);
+    return Promise.resolve();
+  });
+  const stream = client(t, world).request({ ':path': '/', ':method': 'POST', ':authority': 'api.test', 'content-length': '5000000' });
+  stream.write(Buffer.alloc(50_000));
+  const { body, trailers, code } = await answerOf(stream);
+  t.deepEqual([body.length, trailers?.['x-end'], code], [1_000_000, '1', constants.NGHTTP2_NO_ERROR]);
+});
+
+test('streams that are reset with NO_ERROR, their bodies unread, leave nothing behind', async (t) => {
+  const world = await startHttp2(t, (exchange) => {
+    if (exchange.head.target === '/answer') answer(exchange, 'here');
+    return new Promise((resolve) => {
+      if (exchange.head.target === '/answer') resolve();
+      else exchange.gone.addEventListener('abort', () => { resolve(); });
+    });
+  });
+  const raw = rawConnect(world.port);
+  for (let stream = 1; stream < 510; stream += 2) {
+    raw.send(headers(stream, get(), false), frame(types.data, 0, stream, Buffer.alloc(1000)));
+    await until('the exchange', () => world.exchanges.length === (stream + 1) / 2);
+    raw.send(reset(stream, constants.NGHTTP2_NO_ERROR));
+    await until('it to be gone', () => world.exchanges.at(-1)!.gone.aborted);
+  }
+  for (const stream of [511, 513]) raw.send(headers(stream, get('/answer')));
+  await raw.next('the second answer', ({ type, stream }) => type === types.headers && stream === 513);
+  raw.socket.destroy();
+  t.is(world.exchanges.length, 257);
 });
 
 const refusal = { code: 'policy_denied', status: 403, title: 'Denied by policy', detail: 'Not for you: 100 % \u00e9.', reasons: [{ rule: 'pack.rule', message: 'Only GET.' }], next_steps: ['Ask.'], egress_id: 'eg_1' } as const;

@@ -8,7 +8,7 @@ import { answer, startHttp2 } from './http2-world.ts';
 
 const clock = fastClock(20);
 /** Milliseconds of that clock. */
-const limits = { head_ms: 4_000, idle_ms: 600_000, linger_ms: 2_000, stop_idle_ms: 1_000 };
+const limits = { head_ms: 4_000, idle_ms: 600_000, linger_ms: 20_000, stop_idle_ms: 1_000 };
 const answering = { clock, limits };
 
 const greet = (port: number, ...bytes: readonly Buffer[]): RawClient => rawConnect(port, bytes);
@@ -37,9 +37,9 @@ test('an idle client is told GOAWAY after the time between two requests', async 
     return Promise.resolve();
   }, { clock, limits: { ...limits, idle_ms: 10_000 } });
   const client = rawConnect(world.port);
+  const began = performance.now();
   client.send(headers(1, get()));
   await client.next('the answer', ({ type }) => type === types.data);
-  const began = performance.now();
   t.is(await client.closed(), codes.no_error);
   t.true((performance.now() - began) * 20 > 8_000);
 });
@@ -62,7 +62,7 @@ test('a refusal or an answer that the client takes no window for is reset in tim
     if (exchange.head.target === '/refuse') exchange.refuse(catalogueRefusal('policy_denied', 'No.'));
     else answer(exchange, 'x'.repeat(1000));
     return Promise.resolve();
-  }, { clock, limits: { ...limits, idle_ms: 20_000 } });
+  }, { clock, limits: { ...limits, idle_ms: 60_000 } });
   const client = rawConnect(world.port, [preface, settings([[4, 0]])]);
   client.send(headers(1, get('/refuse')), headers(3, get()));
   const first = await client.next('the reset of the refusal', ({ type, stream }) => type === types.rst_stream && stream === 1);
@@ -83,6 +83,21 @@ test('an upload that goes on behind its answer is reset in time', async (t) => {
   await client.next('the end of the answer', ({ type, flag }) => type === types.data && (flag & flags.end_stream) !== 0);
   const { payload } = await client.next('the reset', ({ type }) => type === types.rst_stream);
   t.is(payload.readUInt32BE(0), codes.no_error);
+});
+
+test('a body that is given up behind its answer does not take its connection with it', async (t) => {
+  const world = await startHttp2(t, async (exchange) => {
+    if (exchange.head.framing.kind === 'length') await until('the body', () => (exchange as unknown as { readonly arrived: number }).arrived >= 60_000);
+    answer(exchange, 'enough');
+  }, answering);
+  const client = rawConnect(world.port);
+  client.send(headers(1, [...get(), ['content-length', '200000']], false), ...Array.from({ length: 4 }, () => frame(types.data, 0, 1, Buffer.alloc(15_000))));
+  const { payload } = await client.next('the reset', ({ type }) => type === types.rst_stream);
+  t.is(payload.readUInt32BE(0), codes.no_error);
+  await new Promise<void>((resolve) => { clock.setTimeout(resolve, limits.linger_ms * 2); });
+  client.send(headers(3, get()));
+  await client.next('another answer', ({ type, stream }) => type === types.data && stream === 3);
+  client.socket.destroy();
 });
 
 for (const [title, streams, octets] of [['one large answer', 1, 12_800_000], ['many answers', 128, 100_000]] as const) {
