@@ -39,5 +39,5 @@ export const reqwest: Client = {
   programs: ['rust'],
   steps: page(rust),
   refusals: refusals(rust),
-  documentation: { proxy: 'nothing', trust: '`SSL_CERT_FILE` (the feature `rustls-tls-webpki-roots` or `webpki-root-certs` would leave the system out, in a jail too)', refusal: 'status 403 and the body' },
+  documentation: { proxy: 'nothing', trust: '`SSL_CERT_FILE` (with the features `rustls` and `native-tls`; before 0.13 `rustls-tls` brings authorities of its own and heeds nothing, in a jail too)', refusal: 'status 403 and the body' },
 };
