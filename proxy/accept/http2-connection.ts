@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import type { Form, RequestHead } from '../exchange.ts';
 import { catalogueRefusal } from '../refusal.ts';
 import { nowhere } from '../roster.ts';
+import { keepSessionFor } from '../wire/http2-handles.ts';
 import type { Watched } from '../wire/sweep.ts';
 import type { ConnectionOptions, Handler } from './connection.ts';
 import { classify } from './forms.ts';
@@ -156,6 +157,7 @@ class Http2Connection implements Watched, Http2Host {
 
   readonly #onStream = (stream: ServerHttp2Stream, _headers: unknown, flags: number, raw: string[]): void => {
     const { source, inside } = this.#options;
+    keepSessionFor(stream);
     this.#lastStream = stream.id ?? this.#lastStream;
     this.#useful += listSize(raw) + overheadOfHead;
     if (stream.destroyed || this.#open.size >= handledMax) {

@@ -137,6 +137,7 @@ export class OriginSession implements Watched {
 
   /** A stream that was reserved; it is given back when it closes. `ended`: there is no body. */
   open(fields: string[], ended: boolean): ClientHttp2Stream {
+    // A stream that waits for trailers can be cut: without, Node ends its body in order before it resets it, and the origin takes a part for all.
     const stream = this.#session.request(fields, { endStream: ended, waitForTrailers: !ended });
     keepSessionFor(stream);
     stream.once('close', () => { this.release(); });

@@ -1,9 +1,11 @@
 import test from 'ava';
 import { constants } from 'node:http2';
+import { serialiseRequest } from '../../../proxy/wire/serialise.ts';
+import { flags, types, type Frame } from '../../helpers/http2-frames.ts';
 import { TestAuthority } from '../../helpers/test-authority.ts';
 import { until } from '../../helpers/wait.ts';
-import { startHttp2Origin, startHttp2World } from './http2-world.ts';
-import { heldBytes } from '../wire-world.ts';
+import { startHttp2Origin, startHttp2World, startRawOrigin } from './http2-world.ts';
+import { heldBytes, TestBudget } from '../wire-world.ts';
 
 const size = 20 * 1_048_576;
 /** What may be held for a stream either way: windows, Node's buffers, one read. */
@@ -161,6 +163,28 @@ for (const phase of phases) {
       t.is(other.client.text, 'begun, ended');
     });
   }
+}
+
+for (const end of ['client goes', 'run is stopped', 'budget is used up', 'body is broken'] as const) {
+  test(`when the ${end} in an upload the origin can't take what came for all of it`, async (t) => {
+    const origin = await startRawOrigin(t, () => { /* Reads. */ });
+    const { start } = startHttp2World(t);
+    const spending = new TestBudget(end === 'budget is used up' ? { bytes_out: 2_000 } : {});
+    const { client, stop, outcome } = start(origin.port, { method: 'POST', framing: { kind: 'chunked' }, permit: { spending } });
+    await client.send(Buffer.alloc(1_000));
+    const data = (): readonly Frame[] => origin.peers[0]?.frames.filter(({ type }) => type === types.data) ?? [];
+    await until('the first octets', () => data().length > 0);
+    if (end === 'client goes') client.leave();
+    else if (end === 'run is stopped') stop.stop({ code: 'run_ended', detail: 'Over.' });
+    else if (end === 'body is broken') client.sink!.fail('it is longer than it said');
+    else await client.send(Buffer.alloc(2_000));
+    t.not((await outcome).kind, 'completed');
+    await until('the reset', () => origin.peers[0]!.resetOf(1) === constants.NGHTTP2_CANCEL);
+    t.true(data().every(({ flag }) => (flag & flags.end_stream) === 0));
+    const octets = data().reduce((sum, { payload }) => sum + payload.length, 0);
+    t.is((await outcome).bytes_out, octets + serialiseRequest(client.head, '/', `origin.test:${origin.port}`).length);
+    if (end === 'budget is used up') t.is((await outcome).bytes_out, 2_000);
+  });
 }
 
 test('a permit that is not valid any more at the first write sends nothing', async (t) => {
