@@ -12,6 +12,8 @@ const lookMs = 1_000;
 /** Bytes of frames that carry nothing, beyond what carried something explains: at once, and in the long run between two looks (some 28,000 empty ones). */
 const overheadBytes = 4 * 1_048_576;
 const overheadByLook = 262_144;
+/** A quarter of what a write may bring back, TLS included. */
+const overheadOfWrite = 40;
 /** SETTINGS and PING between two looks. gRPC servers ping once a round trip while an upload grows their window. */
 const settingsFrames = 100;
 const pingFrames = 10_000;
@@ -96,9 +98,13 @@ export class OriginSession implements Watched {
     sweep.add(this);
   }
 
+  get hasRoom(): boolean {
+    return this.usable && this.#streams < this.#maximum;
+  }
+
   /** Whether a stream may be opened now for someone who may go to `addresses`. */
   takes(addresses: readonly PermittedAddress[]): boolean {
-    return this.usable && this.#streams < this.#maximum && addresses.some(({ address }) => address === this.address);
+    return this.hasRoom && addresses.some(({ address }) => address === this.address);
   }
 
   get usable(): boolean {
@@ -142,6 +148,11 @@ export class OriginSession implements Watched {
     keepSessionFor(stream);
     stream.once('close', () => { this.release(); });
     return stream;
+  }
+
+  /** For a piece of an upload an origin may send WINDOW_UPDATE twice and PING. */
+  wrote(): void {
+    this.#carried += overheadOfWrite;
   }
 
   /** Bytes that carried something. */

@@ -86,6 +86,7 @@ export class Http2Sessions {
     if (line.serving) return;
     line.serving = true;
     for (let index = 0; index < line.waiting.length;) {
+      if (!line.sessions.some(({ hasRoom }) => hasRoom)) break;
       const seeker = line.waiting[index]!;
       const session = line.sessions.find((one) => one.takes(seeker.permit.addresses));
       if (session === undefined) {

@@ -104,7 +104,9 @@ export class Http2Upload implements BodySink, GateUser {
 
   /** All that is offered was the sink's to keep. */
   pass(bytes: Buffer): void {
-    if (!this.#closed) this.#stream!.write(bytes);
+    if (this.#closed) return;
+    this.#session.wrote();
+    this.#stream!.write(bytes);
   }
 
   end(trailers: HeaderList): void {

@@ -4,6 +4,7 @@ import test from 'ava';
 import * as fc from 'fast-check';
 import { codes, flags, frame, headBlock, headers, number32, reset, settings, types } from '../../helpers/http2-frames.ts';
 import type { Lifetime } from '../../helpers/lifetime.ts';
+import { TestAuthority } from '../../helpers/test-authority.ts';
 import { until } from '../../helpers/wait.ts';
 import { startHttp2World, startRawOrigin, type RawPeer, type RequestOptions } from './http2-world.ts';
 
@@ -106,6 +107,26 @@ test('a stream that is reset with NO_ERROR has ended in order', async (t) => {
   t.like(await outcome, { kind: 'completed' });
   t.is(client.text, 'whole');
 });
+
+for (const scheme of ['http', 'https'] as const) {
+  test(`what an origin says of other origins is left alone, by ${scheme}`, async (t) => {
+    const authority = await TestAuthority.make(t);
+    const entry = (text: string): Buffer => Buffer.concat([Buffer.from([0, text.length]), Buffer.from(text)]);
+    const issued = authority.issue({ names: ['DNS:origin.test'] });
+    const origin = await startRawOrigin(t, (peer, stream) => {
+      peer.send(
+        frame(0xc, 0, 0, Buffer.concat([entry('https://other.test'), entry('no origin'), entry('')])), frame(0xa, 0, 0, Buffer.concat([entry('https://origin.test'), Buffer.from('h2="other.test:443"')])),
+        headers(stream, [[':status', '421']], false), data(stream, 'elsewhere'),
+      );
+    }, settings(), scheme === 'https' ? issued : undefined);
+    const { start } = startHttp2World(t, { upstreamCa: authority.cert });
+    for (let count = 0; count < 2; count++) {
+      const { client, outcome } = start(origin.port, { permit: { scheme } });
+      t.like(await outcome, { kind: 'completed', status: 421 });
+      t.is(client.text, 'elsewhere');
+    }
+  });
+}
 
 for (const [title, field] of [['a name in upper case', ['X-A', '1']], ['a name with a blank', ['x a', '1']], ['an empty name', ['', '1']], ['a line in a value', ['x', '1\r\ny: 2']], ['NUL in a value', ['x', 'a\0b']]] as const) {
   test(`${title} does not reach the client`, async (t) => {

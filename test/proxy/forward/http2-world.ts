@@ -1,6 +1,7 @@
 import { createSecureServer, createServer, type Http2SecureServer, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
 import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { createServer as createTlsServer } from 'node:tls';
 import { systemClock } from '../../../contracts/clock.ts';
 import { makePermit, type Outcome } from '../../../proxy/enforce/permit.ts';
 import { Stop } from '../../../proxy/enforce/stop.ts';
@@ -223,10 +224,10 @@ export interface RawOrigin {
   readonly peers: RawPeer[];
 }
 
-/** Calls `onRequest` with the number of each stream whose head came. Begins with `first`, which is SETTINGS of nothing unless given. */
-export async function startRawOrigin(lifetime: Lifetime, onRequest: (peer: RawPeer, stream: number, connection: number) => void, first: Buffer = settings()): Promise<RawOrigin> {
+/** Calls `onRequest` with the number of each stream whose head came. Begins with `first`, which is SETTINGS of nothing unless given; inside TLS with `issued`. */
+export async function startRawOrigin(lifetime: Lifetime, onRequest: (peer: RawPeer, stream: number, connection: number) => void, first: Buffer = settings(), issued?: Issued): Promise<RawOrigin> {
   const peers: RawPeer[] = [];
-  const server = createTcpServer({ noDelay: true }, (socket) => {
+  const accept = (socket: Socket): void => {
     const connection = peers.length;
     const peer = new RawPeer(socket, (_peer, one) => {
       if (one.type === types.settings && (one.flag & 1) === 0 && first.length > 0) peer.send(frame(types.settings, 1, 0));
@@ -234,7 +235,8 @@ export async function startRawOrigin(lifetime: Lifetime, onRequest: (peer: RawPe
     });
     peers.push(peer);
     peer.send(first);
-  });
+  };
+  const server = issued === undefined ? createTcpServer({ noDelay: true }, accept) : createTlsServer({ key: issued.key, cert: issued.cert, ALPNProtocols: ['h2'] }, accept);
   await new Promise<void>((resolve) => { server.listen(0, '127.0.0.1', resolve); });
   lifetime.teardown(() => {
     for (const { socket } of peers) socket.destroy();
