@@ -55,8 +55,8 @@ export interface Refusal {
   readonly command: (place: Place) => string;
   /** What the client shows of it, on either output. Default: `policy_denied`. */
   readonly shows?: RegExp;
-  /** How often it is refused: a client that takes no for an answer asks once. Default: 1. */
-  readonly tries?: number;
+  /** How often it is refused: a client that takes no for an answer asks once. Default: 1. `several` where it looks for a thing in many forms. */
+  readonly tries?: number | 'several';
 }
 
 /** What docs/clients.md says of a client. */

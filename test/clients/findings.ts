@@ -118,7 +118,7 @@ function refusalFindings(client: Client, { refusals, egress }: Driven): readonly
     const [first] = rows;
     if (first === undefined) return [`${title}: no refusal is in the record; the client said ${JSON.stringify(tail(outcome.stdout + outcome.stderr))}`];
     if (rows.some(({ code }) => code !== 'policy_denied')) found.push(`${title}: recorded as ${rows.map(({ code }) => code).join(', ')}`);
-    if (rows.length !== tries) found.push(`${title}: asked ${rows.length} times in place of ${tries}`);
+    if (tries !== 'several' && rows.length !== tries) found.push(`${title}: asked ${rows.length} times in place of ${tries}`);
     const took = outcome.ended - first.at;
     if (took > refusedWithinMs) found.push(`${title}: ${client.name} took ${took} ms to say so, in ${rows.length} tries`);
     if (!shows.test(outcome.stdout + outcome.stderr)) found.push(`${title}: not seen in what the client said (${rows.length} tries): ${JSON.stringify(tail(outcome.stdout))} ${JSON.stringify(tail(outcome.stderr))}`);

@@ -8,6 +8,9 @@ import type { Part } from './origins/site.ts';
 import { programsLack, type ProgramsName } from './programs.ts';
 import { startScene, type Scene } from './scene.ts';
 
+/** Of the origins. */
+const always = ['world', 'jail', 'command openssl'] as const;
+
 /** Two tests for each client. `parts` are what its origin answers beside the usual pages. */
 export function suite(clients: readonly Client[], parts: (lifetime: ReturnType<typeof fileLifetime>) => Promise<Readonly<Record<string, Part>>> = async () => ({})): void {
   const lifetime = fileLifetime();
@@ -15,13 +18,13 @@ export function suite(clients: readonly Client[], parts: (lifetime: ReturnType<t
   const present = clients.filter((client) => needed(client).every((name) => programsLack(name) === undefined));
   let scene: Scene;
   let work: string;
-  needs('world', 'jail').before(async () => {
+  needs(...always).before(async () => {
     scene = await startScene(lifetime, present, await parts(lifetime));
     work = await workFolder(lifetime, scene, new Set(present.flatMap((client) => client.programs ?? [])));
   });
 
   for (const client of clients) {
-    const test = needs('world', 'jail', ...client.needs ?? [], ...needed(client).map((name): Need => `programs ${name}`));
+    const test = needs(...always, ...client.needs ?? [], ...needed(client).map((name): Need => `programs ${name}`));
     const channels = { jail: 'from inside the jail', credentials: "by HTTP_PROXY with a run's credentials" } as const;
     for (const channel of ['jail', 'credentials'] as const) {
       test.serial(`${client.name} notices nothing ${channels[channel]}, and shows why it is refused`, async (t) => {

@@ -26,7 +26,8 @@ def urllib():
 def requests():
     import requests
     with requests.Session() as session:
-        for answer in (session.get(url + '/page?x=1'), session.post(url + '/upload', data=zeros)):
+        for method, path, data in (('GET', '/page?x=1', None), ('POST', '/upload', zeros)):
+            answer = session.request(method, url + path, data=data)
             answer.raise_for_status()
             show(answer.text)
         for line in session.get(url + '/events', stream=True).iter_lines():

@@ -23,8 +23,8 @@ const requests = (version: '1.1' | '2.0'): readonly Expected[] => [
 
 const statusLine = 'the message of the exception';
 
-/** Nothing that a package brings along is needed for this one. */
-export const urllib: Client = http('urllib', 'Python urllib', { proxy: 'nothing', trust: '`SSL_CERT_FILE`', refusal: statusLine });
+
+const urllib: Client = http('urllib', 'Python urllib', { proxy: 'nothing', trust: '`SSL_CERT_FILE`', refusal: statusLine });
 
 const inHttp2 = (way: Way): '1.1' | '2.0' => way === 'plain' ? '1.1' : '2.0';
 

@@ -106,7 +106,7 @@ const aptGet: Client = {
       get('/debian/dists/stable/main/binary-all/Packages'), get('/debian/pool/tiny.deb'),
     ],
   }],
-  refusals: [{ title: 'a host that nothing allows', of: 'host', command: (place) => apt(place, 'rm -rf "$root/var/lib/apt/lists" && mkdir -p "$root/var/lib/apt/lists/partial" && apt-get -q update') }],
+  refusals: [{ title: 'a host that nothing allows', of: 'host', tries: 'several', command: (place) => apt(place, 'rm -rf "$root/var/lib/apt/lists" && mkdir -p "$root/var/lib/apt/lists/partial" && apt-get -q update') }],
   documentation: { proxy: 'nothing', trust: '`Acquire::https::CaInfo`, or the bundle of the system', refusal: 'the status line, as `Err:` and `E: Failed to fetch`' },
 };
 
