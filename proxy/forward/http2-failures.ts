@@ -17,7 +17,7 @@ const ofProtocol = new Set([1, 3, 5, 6, 9, 12, 13]);
 /** ENHANCE_YOUR_CALM: of the other side, or Node's for a head that is too large. */
 const calm = 11;
 
-export interface Lost {
+interface Lost {
   /** The connection's, if that is known. */
   readonly error: NodeJS.ErrnoException | undefined;
   /** The connection is gone, not just the stream. */

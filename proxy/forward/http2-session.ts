@@ -29,7 +29,7 @@ const sessionOptions = {
   strictSingleValueFields: false,
 } as const;
 
-export interface SessionHost {
+interface SessionHost {
   /** A stream is free, or none will be any more. */
   changed(session: OriginSession): void;
 }
