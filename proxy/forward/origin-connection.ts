@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { toSallyportError } from '../../contracts/errors.ts';
 import type { Permit } from '../enforce/permit.ts';
 import type { DialContext } from './context.ts';
 import { dial, type Dialling } from './dial.ts';
@@ -26,6 +27,12 @@ export interface OriginTls {
  * offered, the favourite first; a server that does not choose speaks HTTP/1.1. In clear text the first of them is spoken unasked.
  */
 export function dialOrigin(permit: Permit, context: DialContext, alpn: readonly [Protocol, ...Protocol[]]): Dialling<OriginConnection> {
+  try {
+    // Where nothing can be verified nothing is dialled.
+    if (permit.scheme === 'https') context.secureContext();
+  } catch (error) {
+    return { connected: Promise.reject(toSallyportError(error)), cancel: nothing };
+  }
   const dialling = dial(permit, open, context.clock, context.limits);
   let cancelled = false;
   let handshake: Dialling<Socket> | undefined;

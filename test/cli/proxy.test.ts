@@ -50,6 +50,9 @@ test('what is configured wrong is told at once, never with the token', async (t)
   const unread = await run(t, ['proxy', '--control-plane', 'https://control.example', '--token-file', join(folder, 'none'), '--ca', join(folder, 'none')], { SALLYPORT_DATA: join(folder, 'd') });
   t.is(unread.code, 78);
   t.regex(unread.stderr, /--token-file cannot be read: .*none \(ENOENT\).*--ca cannot be read: .*none \(ENOENT\)/s);
+  const authorities = await run(t, ['proxy', '--control-plane', 'https://control.example', '--upstream-ca', file, '--upstream-ca', join(folder, 'none')], { SALLYPORT_DATA: join(folder, 'd'), SALLYPORT_PROXY_TOKEN: token });
+  t.is(authorities.code, 78);
+  t.regex(authorities.stderr, /--upstream-ca .*\/token holds no certificate in PEM.*--upstream-ca .*\/none cannot be read \(ENOENT\)/s);
   t.false(existsSync(join(folder, 'd')), 'a folder was made for nothing');
 });
 
