@@ -7,10 +7,13 @@ import type { Answers, OriginRequest, OriginResponse } from './listener.ts';
 export type Part = (request: OriginRequest, response: OriginResponse, url: URL) => void;
 
 /** What `/big` is made of: octet n is n modulo 251, which no power of two divides. */
-export const bigBytes = 3_000_000;
+const bigBytes = 3_000_000;
 export const big = Buffer.from(Array.from({ length: bigBytes }, (_none, index) => index % 251));
 
 export const digestOf = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
+/** What `/upload` says to two million zeros. */
+export const tookZeros = `${digestOf(Buffer.alloc(2_000_000))} 2000000\n`;
 
 /** The origin that all clients of HTTP share: a few pages of its own, and parts for those that need more. */
 export function siteAnswers(parts: Readonly<Record<string, Part>>): Answers {

@@ -1,5 +1,5 @@
 import type { Client } from '../client.ts';
-import { big, digestOf } from '../origins/site.ts';
+import { big, digestOf, tookZeros } from '../origins/site.ts';
 
 const page = { method: 'GET', target: '/page?x=1' } as const;
 
@@ -30,7 +30,7 @@ export const curl: Client = {
     {
       title: 'an upload',
       command: ({ url }) => `head -c 2000000 /dev/zero > zeros && curl -sS --fail -T zeros '${url}/upload'`,
-      prints: `${digestOf(Buffer.alloc(2_000_000))} 2000000\n`,
+      prints: tookZeros,
       seen: () => [{ method: 'PUT', target: '/upload' }],
     },
     {

@@ -1,8 +1,9 @@
-// client CLIENT URL: fetches the URL with that client and prints the body; of any answer but a success it prints status and body on
-// standard error and ends with 1. `grpc` makes the three calls of origins/grpc.ts. Proxy and trust come from the environment alone.
+// client CLIENT URL: fetches the URL with that client and prints the body (`upload` puts two million zeros there); of any answer but a
+// success it prints status and body on standard error and ends with 1. `grpc` makes the three calls of origins/grpc.ts. Proxy and trust come from the environment alone.
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,7 @@ import (
 )
 
 func main() {
-	clients := map[string]func(string) error{"http": fetch, "grpc": call}
+	clients := map[string]func(string) error{"http": fetch, "upload": upload, "grpc": call}
 	if err := clients[os.Args[1]](os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -29,6 +30,19 @@ func main() {
 
 func fetch(address string) error {
 	response, err := http.Get(address)
+	return show(response, err)
+}
+
+func upload(address string) error {
+	request, err := http.NewRequest(http.MethodPut, address, bytes.NewReader(make([]byte, 2_000_000)))
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	return show(response, err)
+}
+
+func show(response *http.Response, err error) error {
 	if err != nil {
 		return err
 	}

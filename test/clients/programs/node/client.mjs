@@ -1,11 +1,12 @@
 /**
- * `client.mjs CLIENT URL`: fetches the URL with that client and prints the body; of any answer but a success it prints status and
- * body on standard error and ends with 1. `ws` says `hello` to a WebSocket and prints what comes back; `grpc` makes the three calls
- * of origins/grpc.ts. Proxy and trust come from the environment alone, as each client reads it.
+ * `client.mjs CLIENT URL [upload]`: fetches the URL with that client, or puts two million zeros there, and prints the body; of any answer
+ * but a success it prints status and body on standard error and ends with 1. `ws` says `hello` to a WebSocket and prints what comes back;
+ * `grpc` makes the three calls of origins/grpc.ts. Proxy and trust come from the environment alone, as each client reads it.
  */
 import { createRequire } from 'node:module';
 
-const [client, url] = process.argv.slice(2);
+const [client, url, upload] = process.argv.slice(2);
+const put = upload === undefined ? {} : { method: 'PUT', body: Buffer.alloc(2_000_000) };
 const refused = (status, body) => {
   process.exitCode = 1;
   console.error(`${status} ${body}`);
@@ -21,13 +22,13 @@ async function proxyAgent() {
 
 const clients = {
   async fetch() {
-    const response = await fetch(url);
+    const response = await fetch(url, put);
     answer(response.status, await response.text());
   },
   async undici() {
     const { EnvHttpProxyAgent, request } = await import('undici');
     const dispatcher = new EnvHttpProxyAgent();
-    const { statusCode, body } = await request(url, { dispatcher });
+    const { statusCode, body } = await request(url, { dispatcher, ...put });
     answer(statusCode, await body.text());
     await dispatcher.close();
   },

@@ -1,16 +1,16 @@
 //! `client URL`: fetches the URL with reqwest and prints the body; of any answer but a success it prints status and body on standard
 //! error and ends with 1. Proxy and trust come from the environment alone.
 
-use std::{env, error::Error, process::ExitCode};
+use std::{env, error::Error, io::Write, process::ExitCode};
 
 fn fetch(url: &str) -> Result<ExitCode, Box<dyn Error>> {
     let response = reqwest::blocking::get(url)?;
-    let (version, status, body) = (response.version(), response.status(), response.text()?);
+    let (version, status, body) = (response.version(), response.status(), response.bytes()?);
     if status.is_success() {
-        print!("{body}");
+        std::io::stdout().write_all(&body)?;
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("{version:?} {status} {body}");
+    eprintln!("{version:?} {status} {}", String::from_utf8_lossy(&body));
     Ok(ExitCode::FAILURE)
 }
 
