@@ -46,15 +46,17 @@ export function terminate(stream: Duplex, { context, protocols, sweep, handshake
     stream.destroy();
     failed(late ? 'its handshake did not end in time' : clauseOf(problem));
   };
+  // Its listener lets a client close its side alone; nothing comes of a handshake after that.
+  const onEnd = (): void => { secure.destroy(); };
   sweep.add(watched);
   // Both stay: whoever takes the stream learns what went wrong by the close that follows. Without a tls.Server, which would choose a
   // certificate by the name in TLS rather than by the CONNECT, nobody else hears what TLS itself reports.
   secure.on('error', (error: NodeJS.ErrnoException) => { problem ??= error; });
   secure.on('_tlsError' as 'error', (error) => { secure.destroy(error); });
-  secure.once('close', onClose);
+  secure.once('close', onClose).once('end', onEnd);
   secure.once('secure', () => {
     sweep.remove(watched);
-    secure.off('close', onClose);
+    secure.off('close', onClose).off('end', onEnd);
     done({ stream: secure, protocol: secure.alpnProtocol === 'h2' ? 'h2' : 'http/1.1', version: secure.getProtocol() ?? 'unknown' });
   });
 }
