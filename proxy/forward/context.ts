@@ -17,9 +17,6 @@ export interface DialContext {
   readonly sessions: OriginSessions;
 }
 
-/** What a connection to an origin needs. */
-export type DialContext = Pick<ForwardContext, 'clock' | 'limits' | 'secureContext' | 'sessions'>;
-
 /** What all exchanges of one worker share. */
 export interface ForwardContext extends DialContext {
   readonly http2: Http2Sessions;

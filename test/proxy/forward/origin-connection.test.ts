@@ -1,10 +1,10 @@
 import type { TLSSocket } from 'node:tls';
-import test, { type ExecutionContext } from 'ava';
+import test from 'ava';
 import { systemClock } from '../../../contracts/clock.ts';
 import { SallyportError } from '../../../contracts/errors.ts';
 import { makePermit, type Permit } from '../../../proxy/enforce/permit.ts';
 import { Stop } from '../../../proxy/enforce/stop.ts';
-import type { ForwardContext } from '../../../proxy/forward/context.ts';
+import type { DialContext } from '../../../proxy/forward/context.ts';
 import { forwardLimits } from '../../../proxy/forward/limits.ts';
 import { dialOrigin, type Protocol } from '../../../proxy/forward/origin-connection.ts';
 import { OriginSessions } from '../../../proxy/forward/origin-sessions.ts';
@@ -24,11 +24,8 @@ test.before(async () => {
   good = authority.issue({ names: ['DNS:origin.test'] });
 });
 
-function contextFor(t: ExecutionContext, secureContext: ForwardContext['secureContext'] = originContext(authority.cert, () => [])): ForwardContext {
-  const sweep = new Sweep(systemClock);
-  t.teardown(() => { sweep.close(); });
-  return { clock: systemClock, sweep, limits: forwardLimits, pool: new UpstreamPool(forwardLimits), secureContext, sessions: new OriginSessions() };
-}
+const contextFor = (secureContext: DialContext['secureContext'] = originContext(authority.cert, () => [])): DialContext =>
+  ({ clock: systemClock, sweep: new Sweep(systemClock), limits: forwardLimits, pool: new UpstreamPool(forwardLimits), secureContext, sessions: new OriginSessions() });
 
 const permitTo = (port: number, scheme: Permit['scheme'] = 'https'): Permit => makePermit({
   egress_id: 'egr_test', run_id: 'run_test', kind: 'http', scheme, host: 'origin.test', port, authority: `origin.test:${port}`, method: 'GET', target: '/', raw: false, upgrade: undefined,
@@ -44,7 +41,7 @@ const protocols: readonly (readonly [title: string, server: readonly string[] | 
 for (const [title, server, offered, agreed] of protocols) {
   test(`the protocol is ${agreed} where ${title}`, async (t) => {
     const origin = await startOrigin(t, undefined, { tls: { ...good, ...(server !== undefined && { ALPNProtocols: [...server] }) } });
-    const { socket, address, protocol, tls } = await dialOrigin(permitTo(origin.port), contextFor(t), offered).connected;
+    const { socket, address, protocol, tls } = await dialOrigin(permitTo(origin.port), contextFor(), offered).connected;
     t.teardown(() => socket.destroy());
     t.deepEqual({ address, protocol, tls }, { address: '127.0.0.1', protocol: agreed, tls: { version: 'TLSv1.3', resumed: false } });
     const peer = await origin.peer(0);
@@ -57,7 +54,7 @@ for (const [title, server, offered, agreed] of protocols) {
 
 test('in clear text the favourite is spoken unasked, and what comes waits for whoever listens', async (t) => {
   const origin = await startOrigin(t, (peer) => { peer.send('early'); });
-  const { socket, protocol, tls } = await dialOrigin(permitTo(origin.port, 'http'), contextFor(t), ['h2']).connected;
+  const { socket, protocol, tls } = await dialOrigin(permitTo(origin.port, 'http'), contextFor(), ['h2']).connected;
   t.teardown(() => socket.destroy());
   t.deepEqual([protocol, tls], ['h2', undefined]);
   t.is((await origin.peer(0)).text, '');
@@ -68,7 +65,7 @@ test('in clear text the favourite is spoken unasked, and what comes waits for wh
 
 test('without any authority nothing is dialled', async (t) => {
   const origin = await startOrigin(t);
-  const context = contextFor(t, originContext(undefined, () => []));
+  const context = contextFor(originContext(undefined, () => []));
   await t.throwsAsync(dialOrigin(permitTo(origin.port), context, ['http/1.1']).connected, { instanceOf: SallyportError, code: 'upstream_tls' });
   // What is dialled later arrives later.
   const { socket } = await dialOrigin(permitTo(origin.port, 'http'), context, ['http/1.1']).connected;
@@ -81,7 +78,7 @@ test('who cancels in the middle of it hears nothing more, and nothing stays open
   const origin = await startOrigin(t);
   for (const moment of ['at once', 'once the hello is there'] as const) {
     const before = origin.peers.length;
-    const dialling = dialOrigin(permitTo(origin.port), contextFor(t), ['http/1.1']);
+    const dialling = dialOrigin(permitTo(origin.port), contextFor(), ['http/1.1']);
     let settled = false;
     dialling.connected.then(() => { settled = true; }, () => { settled = true; });
     if (moment !== 'at once') await until('the hello', () => (origin.peers[before]?.bytes.length ?? 0) > 0);
