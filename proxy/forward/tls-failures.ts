@@ -37,6 +37,8 @@ function ofCertificate(code: string, host: string, leaf: X509Certificate | undef
     case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY': return { detail: `has a certificate of an authority that is not trusted here${by(leaf)}`, next: trust };
     // Not even the one that signed the leaf was sent.
     case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE': return { detail: `has a certificate of an authority that is not trusted here, or did not send all of its chain${by(leaf)}`, next: chain };
+    // Node has no name for it: a name that the authority may not sign for, for example (RFC 5280, section 4.2.1.10).
+    case 'UNSPECIFIED': return { detail: 'has a certificate that can\'t be relied on: it, or its authority\'s own, forbids this use', next: mend };
     default: return /^(?:CERT_|INVALID_|UNABLE_TO_|ERROR_IN_|PATH_|HOSTNAME_)/.test(code) && !code.startsWith('INVALID_SESSION')
       ? { detail: `has a certificate that can't be relied on (${code})`, next: mend }
       : undefined;

@@ -61,9 +61,11 @@ export class TestAuthority {
     return { key: readFileSync(join(folder, 'key.pem'), 'utf8'), cert: readFileSync(join(folder, 'cert.pem'), 'utf8') + this.#chain + (chained ? this.cert : '') };
   }
 
-  /** An authority below this one; what it issues comes with its own certificate. */
-  intermediate(name: string = 'Test Intermediate', { from = -1, to = 20 }: { readonly from?: number; readonly to?: number } = {}): TestAuthority {
-    const folder = this.#sign(`/CN=${name}`, ['basicConstraints=critical,CA:true', 'keyUsage=critical,keyCertSign,cRLSign'], from, to);
+  /** An authority below this one, for those names alone that `constraints` permits; what it issues comes with its own certificate. */
+  intermediate(name: string = 'Test Intermediate', { from = -1, to = 20, constraints }: { readonly from?: number; readonly to?: number; readonly constraints?: string } = {}): TestAuthority {
+    const folder = this.#sign(`/CN=${name}`, [
+      'basicConstraints=critical,CA:true', 'keyUsage=critical,keyCertSign,cRLSign', ...(constraints === undefined ? [] : [`nameConstraints=critical,${constraints}`]),
+    ], from, to);
     return new TestAuthority(folder, readFileSync(join(folder, 'cert.pem'), 'utf8') + this.#chain);
   }
 
