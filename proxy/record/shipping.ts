@@ -1,7 +1,8 @@
-import { readFile, rm, unlink } from 'node:fs/promises';
+import { rm, unlink } from 'node:fs/promises';
 import type { Clock, Timer } from '../../contracts/clock.ts';
 import type { IngestAnswer } from '../../contracts/data-plane.ts';
 import { SallyportError, type ErrorCode } from '../../contracts/errors.ts';
+import { SegmentReader } from './segment-reader.ts';
 
 /** One closed segment on disk. */
 export interface Shippable {
@@ -51,6 +52,7 @@ const longestRetryMs = 5000;
 export class Shipping {
   readonly #options: ShippingOptions;
   readonly #lines = new Map<string, Line>();
+  readonly #reader = new SegmentReader();
   #bytes = 0;
   #working: Promise<void> | undefined;
   #retry: Timer | undefined;
@@ -169,12 +171,13 @@ export class Shipping {
     for (let item = this.#nextSegment(); item !== undefined && !this.#ended; item = this.#nextSegment()) {
       const { line, segment } = item;
       try {
-        await this.#options.send(await readFile(segment.path));
+        await this.#options.send(await this.#reader.read(segment.path));
         line.next = segment.sequence + 1;
         this.#retryMs = firstRetryMs;
         this.#options.onTrouble(undefined);
         this.#settle();
       } catch (error) {
+        this.#reader.forget();
         if (this.#refused(line, error)) continue;
         this.#retry = this.#options.clock.setTimeout(() => this.#work(), this.#retryMs, { background: true });
         this.#retryMs = Math.min(this.#retryMs * 2, longestRetryMs);
