@@ -8,6 +8,9 @@ import type { Scene, Seen } from './scene.ts';
 /** A client that is refused says so within this time of its first try, its own retries included. */
 const refusedWithinMs = 5000;
 
+/** Octets of one answer beside its content: a head, and the framing of chunks. */
+const mostOverhead = 1024;
+
 /** How much each origin had seen before. */
 export type Before = ReadonlyMap<Way, { readonly requests: number; readonly connections: number }>;
 
@@ -84,11 +87,15 @@ function rowFindings(way: Way, rows: readonly EgressRow[], requests: readonly Si
   if (wanted !== recorded) return [`${way}: the record has\n    ${recorded}\n  in place of\n    ${wanted}`];
   const bad = rows.filter(({ status, code, bytes_in }) => code !== null || status === null || bytes_in === 0).map((row) => `${way}: recorded with status ${row.status}, code ${row.code} and ${row.bytes_in} octets in: ${told(row)}`);
   if (client.origin === 'grpc') return bad;
-  const out = rows.reduce((sum, row) => sum + row.bytes_out, 0);
+  const [out, into] = (['bytes_out', 'bytes_in'] as const).map((meter) => rows.reduce((sum, row) => sum + row[meter], 0)) as [number, number];
   // The framing of chunks, and what went through a connection that became another protocol's, is not in what the origin tells.
   const exact = requests.every(({ headers }) => headers['transfer-encoding'] === undefined && headers.upgrade === undefined);
   const least = requests.reduce((sum, request) => sum + octets(request), 0);
-  return out === least || (!exact && out > least) ? bad : [...bad, `${way}: ${out} octets out were recorded, and the origin read ${least}`];
+  if (out !== least && (exact || out < least)) bad.push(`${way}: ${out} octets out were recorded, and the origin read ${least}`);
+  if (requests.some((request) => request.answered() === undefined)) return bad;
+  const content = requests.reduce((sum, request) => sum + request.answered()!, 0);
+  if (into < content || into > content + mostOverhead * requests.length) bad.push(`${way}: ${into} octets in were recorded, and the origin sent ${content} and ${requests.length} heads`);
+  return bad;
 }
 
 function octets(request: SiteRequest): number {

@@ -53,6 +53,7 @@ export async function startScene(lifetime: Lifetime, clients: readonly Client[],
         return grpc.calls.map(({ path, metadata, messages }): SiteRequest => ({
           method: 'POST', target: path, version: '2.0', host, headers: {}, rawHeaders: Object.entries(metadata).flatMap(([name, value]) => [name, String(value)]),
           body: () => Buffer.from(messages.join(' ')),
+          answered: () => undefined,
         }));
       },
     });

@@ -25,6 +25,8 @@ export interface SiteRequest {
   /** Names and values alternating, in order. */
   readonly rawHeaders: readonly string[];
   body(): Buffer;
+  /** Octets of content that were sent back; undefined where the connection became another protocol's. */
+  answered(): number | undefined;
 }
 
 export interface SiteConnection {
@@ -50,12 +52,22 @@ export async function startListener(lifetime: Lifetime, answers: Answers, author
   const sockets = new Set<Socket>();
 
   const take = (request: OriginRequest, response: OriginResponse): void => {
-    requests.push(record(request));
+    let sent = 0;
+    const count = <T extends string | Uint8Array | undefined>(chunk: T): T => {
+      sent += chunk === undefined ? 0 : Buffer.byteLength(chunk);
+      return chunk;
+    };
+    requests.push(record(request, () => sent));
     response.on('error', () => { /* The other side may go; what it sent is written down. */ });
-    answers.respond(request, response);
+    answers.respond(request, {
+      writeHead: (status, headers) => response.writeHead(status, headers),
+      write: (chunk) => response.write(count(chunk)),
+      end: (chunk) => response.end(count(chunk)),
+      on: (name, listener) => response.on(name, listener),
+    });
   };
   const upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    requests.push(record(request));
+    requests.push(record(request, () => undefined));
     answers.upgrade(request, socket, head);
   };
   const inner: Server = authority === undefined
@@ -78,7 +90,7 @@ export async function startListener(lifetime: Lifetime, answers: Answers, author
   return { address, requests, connections };
 }
 
-function record(request: OriginRequest): SiteRequest {
+function record(request: OriginRequest, answered: SiteRequest['answered']): SiteRequest {
   const chunks: Buffer[] = [];
   request.on('data', (chunk: Buffer) => chunks.push(chunk));
   request.on('error', () => { /* A body that breaks off is short. */ });
@@ -90,5 +102,6 @@ function record(request: OriginRequest): SiteRequest {
     headers: request.headers,
     rawHeaders: request.rawHeaders,
     body: () => Buffer.concat(chunks),
+    answered,
   };
 }
