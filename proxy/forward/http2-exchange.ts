@@ -6,6 +6,7 @@ import type { Outcome, Permit } from '../enforce/permit.ts';
 import type { ClientEvents, Exchange, HeaderList } from '../exchange.ts';
 import { catalogueRefusal } from '../refusal.ts';
 import { nowhere } from '../roster.ts';
+import { signals } from '../signals.ts';
 import type { Watched } from '../wire/sweep.ts';
 import type { ForwardContext } from './context.ts';
 import { HttpExchange } from './http-exchange.ts';
@@ -103,6 +104,11 @@ export class Http2Exchange implements StreamSeeker, Http2UploadUser, AnswerUser,
 
   moved(): void {
     this.#expect(this.#context.limits.idle_ms);
+  }
+
+  unsendable(error: SallyportError): void {
+    signals.fault.publish({ where: 'http2', error });
+    this.#fail(error.code, error.message);
   }
 
   invalid(): void {

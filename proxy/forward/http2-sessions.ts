@@ -119,8 +119,7 @@ export class Http2Sessions {
       line.dialling = undefined;
       this.#connected(line, permit, connection);
     }).catch((error: unknown) => {
-      if (line.dialling !== dialling) return;
-      line.dialling = undefined;
+      if (line.dialling === dialling) line.dialling = undefined;
       this.#fail(line, toSallyportError(error));
     });
   }

@@ -1,5 +1,6 @@
 import type { ClientHttp2Stream } from 'node:http2';
 import type { SpendableMeter } from '../../contracts/budget.ts';
+import { toSallyportError, type SallyportError } from '../../contracts/errors.ts';
 import type { Permit } from '../enforce/permit.ts';
 import type { BodySink, Exchange, HeaderList } from '../exchange.ts';
 import { serialiseRequest } from '../wire/serialise.ts';
@@ -14,6 +15,8 @@ export interface Http2UploadUser extends UploadUser {
   opened(stream: ClientHttp2Stream): void;
   /** The request moved. */
   moved(): void;
+  /** Node does not take the head. */
+  unsendable(error: SallyportError): void;
 }
 
 /** Sends one request on a stream of HTTP/2: head from what was judged, body and trailers as the client's, all as far as `bytes_out` goes. */
@@ -66,7 +69,14 @@ export class Http2Upload implements BodySink, GateUser {
     if (!this.#permit.stillValid()) return this.#user.invalid();
     const { framing, expects_continue } = this.#exchange.head;
     const bodiless = framing.kind === 'none' || (framing.kind === 'length' && framing.bytes === 0);
-    const stream = this.#stream = this.#session.open(requestFields(this.#exchange.head, this.#permit), bodiless);
+    let stream: ClientHttp2Stream;
+    try {
+      stream = this.#session.open(requestFields(this.#exchange.head, this.#permit), bodiless);
+    } catch (error) {
+      // Node checks what we have checked; should it ever be stricter, that is one request's end.
+      return this.#user.unsendable(toSallyportError(error));
+    }
+    this.#stream = stream;
     this.#user.opened(stream);
     if (bodiless) {
       this.#bodyStarted = true;

@@ -192,3 +192,17 @@ test('bytes_in cuts an answer to the byte, and waits where there may be more', a
   t.like(await waits.outcome, { kind: 'completed', bytes_in: head + 10_000 });
   t.is(waits.client.received, 10_000);
 });
+
+test('a head that Node does not take ends that request, and those behind it go on', async (t) => {
+  const origin = await startHttp2Origin(t, (stream) => {
+    stream.respond({ ':status': 200 });
+    stream.end();
+  });
+  const { start } = startHttp2World(t);
+  // accept/ lets none such through.
+  const wrong = start(origin.port, { headers: ['no name', '1'] });
+  const right = [start(origin.port), start(origin.port)];
+  t.like(await wrong.outcome, { kind: 'failed', code: 'internal', bytes_out: 0 });
+  t.like(wrong.client.refusal, { code: 'internal' });
+  for (const { outcome } of right) t.like(await outcome, { kind: 'completed' });
+});
