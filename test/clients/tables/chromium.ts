@@ -34,6 +34,8 @@ export const chromium: Client = {
       of: 'host',
       command: (place) => drive(place, 'refused', 'refused-fetch'),
       shows: /^403 .*policy_denied.*^403 .*policy_denied/ms,
+      // A document, its icon and a fetch, over one tunnel or another.
+      tries: 'several',
     },
   ],
   documentation: {
