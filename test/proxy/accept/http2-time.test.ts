@@ -4,7 +4,7 @@ import { catalogueRefusal } from '../../../proxy/refusal.ts';
 import { codes, flags, frame, get, headBlock, headers, number32, preface, rawClient, rawConnect, settings, types, type RawClient } from '../../helpers/http2-frames.ts';
 import { fastClock } from '../../helpers/fast-clock.ts';
 import { until } from '../../helpers/wait.ts';
-import { answer, startHttp2 } from './http2-world.ts';
+import { answer, answerHead, startHttp2 } from './http2-world.ts';
 
 const clock = fastClock(20);
 /** Milliseconds of that clock. */
@@ -114,6 +114,35 @@ for (const [title, streams, octets] of [['one large answer', 1, 12_800_000], ['m
     t.is(world.exchanges.length, streams);
   });
 }
+
+test('a client that floods and reads nothing is closed as well', async (t) => {
+  const world = await startHttp2(t, () => Promise.resolve(), answering);
+  const client = rawConnect(world.port);
+  client.socket.pause();
+  const pings = Buffer.concat(Array.from({ length: 900 }, () => frame(types.ping, 0, 0, Buffer.alloc(8))));
+  const flood = (): void => {
+    while (!client.socket.destroyed && client.socket.write(pings));
+  };
+  client.socket.on('drain', flood);
+  flood();
+  await until('the connection to be closed here', () => world.sockets[0]?.destroyed);
+  client.socket.destroy();
+  t.pass();
+});
+
+test('a client that asks for heads alone and reads none of them is closed as well', async (t) => {
+  const world = await startHttp2(t, ({ transfer }) => {
+    transfer.begin(answerHead(204, ['x-large', 'y'.repeat(50_000)], { kind: 'none' }));
+    transfer.end([]);
+    return Promise.resolve();
+  }, { clock, limits: { ...limits, idle_ms: 10_000 } });
+  const client = rawConnect(world.port);
+  client.socket.pause();
+  for (let round = 0; round < 5; round++) client.send(...Array.from({ length: 100 }, (_none, index) => headers(2 * (round * 100 + index) + 1, get())));
+  await until('the connection to be closed here', () => world.sockets[0]?.destroyed);
+  client.socket.destroy();
+  t.true(world.exchanges.length >= 100);
+});
 
 test('a window that opens by one octet at a time is too much ado', async (t) => {
   const world = await startHttp2(t, (exchange) => {
