@@ -158,8 +158,8 @@ async function byCredentials(lifetime: Lifetime, { installation }: Scene, folder
   const agent = startProcess(lifetime, 'sh', [join(folder, 'all')], { env: { ...machineless, HOME: home, TMPDIR: home, ...env } });
   await agent.exit(deadline).catch((error: unknown) => { throw new Error(`${String(error)}\n${tails(folder)}`, { cause: error }); });
   // Its record is complete once it has ended and all its events are in the chain.
-  const cancelled = await installation.command(['runs', 'cancel', run]);
-  if (cancelled.code !== 0) throw new Error(`sallyport runs cancel ended with ${cancelled.code}:\n${cancelled.stderr}`);
+  const cancelled = await installation.api('POST', `/chat/run/${run}/cancel`, {});
+  if (cancelled.status !== 200) throw new Error(`The run was not cancelled: ${JSON.stringify(cancelled)}`);
   await until('all events of the run in the chain', async () => (await installation.api<{ settled: boolean }>('GET', `/chat/run/${run}/settled?wait_ms=5000`)).body.settled);
   const shown = await installation.command(['runs', 'show', run, '--json']);
   return { egress: (JSON.parse(shown.stdout) as { egress: EgressRow[] }).egress, log: agent.stdout() + agent.stderr() };
