@@ -28,14 +28,14 @@ import type { Bench, Contender, Work } from './works/work.ts';
  * Sallyport with all checks on beside other proxies, a floor and no proxy, in interleaved rounds. What it measures and how: README.md.
  *
  *   bin/sallyport-node bench/proxies.ts [--work plain,connect,...] [--peers sallyport,squid,...] [--rounds 5] [--seconds 3]
- *     [--idle 10000] [--soak 10m] [--proxy-core 0] [--load-cores 1] [--json FILE]
+ *     [--idle 10000] [--soak 10m] [--soak-rate N] [--proxy-core 0] [--load-cores 1] [--json FILE]
  */
 const works: readonly Work[] = [...smallWorks, connect, ...bulkWorks, latency, events, idle, ...tlsWorks];
 const { values } = parseArgs({ options: {
   'work': { type: 'string', default: works.map(({ name }) => name).join(',') },
   'peers': { type: 'string', default: peers.map(({ name }) => name).join(',') },
   'rounds': { type: 'string', default: '5' }, 'seconds': { type: 'string', default: '3' }, 'idle': { type: 'string', default: '10000' },
-  'soak': { type: 'string' }, 'proxy-core': { type: 'string', default: '0' }, 'load-cores': { type: 'string', default: '1' }, 'json': { type: 'string' },
+  'soak': { type: 'string' }, 'soak-rate': { type: 'string' }, 'proxy-core': { type: 'string', default: '0' }, 'load-cores': { type: 'string', default: '1' }, 'json': { type: 'string' },
 } });
 
 function chosen<Thing extends { readonly name: string }>(names: string, from: readonly Thing[]): readonly Thing[] {
@@ -142,7 +142,7 @@ try {
   if (done.length > 0) console.log(`\n${summaryOf(done, able.map(({ name }) => name))}`);
   if (soakSeconds !== undefined) {
     const contender = await startContender(bench, sallyport, join(folder, 'soak'), 1);
-    const result = await soak(bench, contender, soakSeconds, told);
+    const result = await soak(bench, contender, soakSeconds, values['soak-rate'] === undefined ? undefined : Number(values['soak-rate']), told);
     await contender.running.stop();
     console.log(`\n${soakTable(result)}`);
     report.soak = result;

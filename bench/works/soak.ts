@@ -1,15 +1,10 @@
-import type { OpenLoopJob, OpenLoopResult } from '../load/open-loop.ts';
+import type { OpenLoopResult } from '../load/open-loop.ts';
 import { openFiles, processorSeconds, residentKiB } from '../machine/usage.ts';
 import { slope } from '../report/statistics.ts';
-import { smallBytes } from '../stage.ts';
-import { rest } from './measured.ts';
-import { runLoad, targetOf } from './run-load.ts';
-import { smallLoad } from './run-wrk.ts';
+import { runLoad } from './run-load.ts';
+import { soakRate, steadyJob } from './soak-rate.ts';
 import type { Bench, Contender } from './work.ts';
 
-const wantedRate = 5000;
-/** Of what the machine gives, where that is less than wanted. */
-const share = 0.7;
 const samples = 60;
 /** Warming up is no leak: the slope is over what comes after this part of the time. */
 const settledAfter = 0.2;
@@ -30,18 +25,11 @@ export interface Soak {
   readonly slopes: Readonly<Record<string, number>>;
 }
 
-/** A fixed rate for a long time, with what a leak or a growing backlog would show in. */
-export async function soak(bench: Bench, contender: Contender, seconds: number, told: (line: string) => void): Promise<Soak> {
-  const { stage, origins } = bench;
+/** A fixed rate (the one given, or one that is found) for a long time, with what a leak or a growing backlog would show in. */
+export async function soak(bench: Bench, contender: Contender, seconds: number, wanted: number | undefined, told: (line: string) => void): Promise<Soak> {
   const { running } = contender;
-  let possible = 0;
-  for (let round = 0; round < 2; round++) {
-    const { count, seconds: took } = await smallLoad({ ...bench, seconds: 3 }, contender, { connections: 64, paths: 1, keepAlive: true });
-    possible = count / took;
-    await rest(contender);
-  }
-  const rate = Math.floor(Math.min(wantedRate, share * possible));
-  told(`${Math.round(possible)} requests/s possible, ${rate} asked for`);
+  const rate = wanted ?? await soakRate(bench, contender, told);
+  told(`${rate} requests/s asked for`);
 
   const at: number[] = [];
   const seen: Record<string, number[]> = { 'worker MiB': [], 'worker open files': [], 'worker core %': [], 'beside it MiB': [], 'unshipped MiB': [] };
@@ -69,10 +57,9 @@ export async function soak(bench: Bench, contender: Contender, seconds: number, 
   const timer = setInterval(() => {
     sampling ??= sample().catch((error: unknown) => { failure ??= error as Error; }).finally(() => { sampling = undefined; });
   }, Math.max(1000, seconds * 1000 / samples));
-  const job: OpenLoopJob = { target: targetOf(contender, origins, 'small', 'absolute'), path: '/item', bytes: smallBytes, rate, connections: 64, seconds, keep_alive: true };
   let result: OpenLoopResult;
   try {
-    result = await runLoad<OpenLoopResult>(stage, 'open-loop', job, { wrongIsAnError: false });
+    result = await runLoad<OpenLoopResult>(bench.stage, 'open-loop', steadyJob(bench, contender, rate, seconds), { wrongIsAnError: false });
   } finally {
     clearInterval(timer);
     await sampling;
