@@ -4,6 +4,7 @@ import type { AgentHub } from './agents/hub.ts';
 import { agentsRoutes } from './agents/routes.ts';
 import { auditRoutes } from './audit/routes.ts';
 import type { Sealer } from './audit/sealer.ts';
+import { agentLimit } from './http/agent-limit.ts';
 import { authentication } from './http/authentication.ts';
 import type { State } from './http/context.ts';
 import { healthRoutes } from './http/health.ts';
@@ -33,6 +34,7 @@ export function createApp(services: Services, hub: Hub, agents: AgentHub, sealer
   app.use(boundedLoad());
   app.use(metrics.read.routes());
   app.use(authentication(services));
+  app.use(agentLimit(services.clock));
   app.use(metrics.push.routes());
   app.use(runsRoutes(services).routes());
   app.use(proxiesRoutes(services, hub).routes());
