@@ -50,6 +50,11 @@ export class InsideConnections {
     acceptInside(exchange.openTunnel(), {
       ...this.#options(exchange, egress, caller, true),
       onConnection: (connection) => { opened = connection; },
+      // What has no form that is handled ends it as well; it would be refused for as long as it is asked, and nobody would count it.
+      onRefused: () => {
+        opened?.stop();
+        return refusal.egress_id;
+      },
       onOther: () => { /* The refusal is recorded already. */ },
     }, (inside) => {
       // Nothing else comes of it; what HTTP/2 asks in the moment that is left gets the same answer.
