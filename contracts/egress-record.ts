@@ -78,6 +78,6 @@ export interface OutcomePayload {
   /** Whole milliseconds from the permit to the first byte of the answer, and to the end. */
   readonly first_byte_ms: number | null;
   readonly duration_ms: number;
-  /** Why, where no answer could tell it. */
+  /** Why it failed or was cut, for a person. */
   readonly detail?: string;
 }

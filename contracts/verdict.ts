@@ -28,8 +28,14 @@ export interface Verdict {
 const coreOrder: readonly string[] = ['core.metadata_address', 'core.self_address', 'core.host_mismatch', 'core.non_public_address'];
 const defaultDeny = 'core.default_deny';
 
-/** `address` is what was judged where it is about one that the host does not say itself. */
-export function verdictOf(decision: Decision, judged: Judged, address?: string): Verdict {
+interface About {
+  /** Whether TLS of the run is looked into. */
+  readonly intercept: boolean;
+  /** What was judged where it is about an address that the host does not say itself. */
+  readonly address?: string | undefined;
+}
+
+export function verdictOf(decision: Decision, judged: Judged, about: About): Verdict {
   const { reasons } = decision;
   if (decision.effect === 'require_approval') {
     const asking = reasons.find(({ effect, visible_to_agent }) => effect === 'require_approval' && visible_to_agent);
@@ -37,19 +43,19 @@ export function verdictOf(decision: Decision, judged: Judged, address?: string):
   }
   const denying = reasons.filter(({ effect }) => effect === 'deny');
   const core = denying.filter(({ pack, rule }) => pack === 'core' && rule !== defaultDeny).sort((a, b) => rank(a) - rank(b))[0];
-  if (core !== undefined) return { effect: 'deny', code: core.rule as `core.${string}`, detail: sentence(core), next_steps: stepsFor(core.rule, judged, address) };
+  if (core !== undefined) return { effect: 'deny', code: core.rule as `core.${string}`, detail: sentence(core), next_steps: stepsFor(core.rule, judged, about) };
   return {
     effect: 'deny', code: 'policy_denied',
     detail: denying.length === 0 ? 'Nothing allows this.' : sentence(denying.find(({ visible_to_agent }) => visible_to_agent)),
-    next_steps: decision.default ? [`Ask the operator to allow it: ${allowOptions(judged)}. Another route will be refused as well.`] : [],
+    next_steps: decision.default ? [`Ask the operator to allow it: ${allowOptions(judged, about)}. Another route will be refused as well.`] : [],
   };
 }
 
 /** The options that would allow exactly this. What goes through a tunnel is judged where somebody can look at it, or is not looked at. */
-function allowOptions({ act, host, port, method }: Judged): string {
+function allowOptions({ act, host, port, method }: Judged, { intercept }: About): string {
   const allow = `--allow ${formatAuthority(host, port)}`;
   if (act === 'request') return `${allow}:${method}`;
-  const judgedInside = port === 443 ? `--intercept and ${allow}` : `${allow} (and --intercept where it is TLS)`;
+  const judgedInside = intercept ? allow : port === 443 ? `--intercept and ${allow}` : `${allow} (and --intercept where it is TLS)`;
   return `${judgedInside}, or ${allow}:TUNNEL to let its bytes through unseen`;
 }
 
@@ -72,11 +78,11 @@ export function whyStep(judged: Judged): string {
   return `Ask http://sallyport.internal/chat/why?url=${encodeURIComponent(addressOf(judged).toWellFormed())}${method} for what would be allowed.`;
 }
 
-function stepsFor(rule: string, judged: Judged, address: string | undefined): readonly string[] {
-  const range = address ?? (isIP(judged.host) === 0 ? undefined : judged.host);
+function stepsFor(rule: string, judged: Judged, about: About): readonly string[] {
+  const range = about.address ?? (isIP(judged.host) === 0 ? undefined : judged.host);
   switch (rule) {
     case 'core.non_public_address': return [`Ask the operator to allow its range${range === undefined ? '' : `: --allow-address ${range}`}.`];
-    case 'core.delegated_address': return [`Ask the operator to allow exactly this host: ${allowOptions(judged)}.`];
+    case 'core.delegated_address': return [`Ask the operator to allow exactly this host: ${allowOptions(judged, about)}.`];
     case 'core.host_mismatch': return ['Name the same host and port in the target and in the Host field.'];
     default: return ['Nothing can allow this; leave it.'];
   }

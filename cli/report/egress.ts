@@ -27,7 +27,7 @@ export interface EgressRow {
 
 /** An exchange, with what only a person's report needs. */
 export interface Exchange extends EgressRow {
-  /** Why it was refused, for a person. */
+  /** Why it was refused, or what it came to nothing by, for a person. */
   readonly detail: string;
   /** The meter that ended it. */
   readonly meter: string | undefined;
@@ -72,7 +72,7 @@ function exchangeOf({ event, completion }: RunAction): Exchange {
     bytes_out: number(spent['bytes_out']) ?? 0,
     bytes_in: number(spent['bytes_in']) ?? 0,
     duration_ms: number(done['duration_ms']) ?? null,
-    detail: text(payload['detail']) ?? '',
+    detail: text(payload['detail']) ?? text(done['detail']) ?? '',
     meter: text(doneFacts['meter']) ?? text(payload['meter']),
     target: text(payload['target']),
     byDefault: payload['default'] === true || (event.policy?.rules.includes(defaultDeny) ?? false),

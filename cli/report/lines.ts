@@ -40,14 +40,14 @@ function allowedLines(exchanges: readonly Exchange[], { run }: RunReport, paint:
   // Workers ship their records each second.
   if (exchanges.length === 0) return [isTerminal(run.state) ? '  allowed   nothing was sent' : '  allowed   nothing so far (the last seconds may be missing)'];
   const sum = (rows: readonly Exchange[], key: 'bytes_out' | 'bytes_in'): number => rows.reduce((total, row) => total + row[key], 0);
-  const groups = groupBy(exchanges, (row) => `${whatOf(row)}\0${row.code ?? ''}`);
+  const groups = groupBy(exchanges, (row) => `${whatOf(row)}\0${row.code ?? ''}\0${row.detail}`);
   const rows = groups.slice(0, mostGroups).map((group) => [
     `    ${times(group.length)}`, ...whatOf(group[0]).split(' ', 2), statuses(group),
     `${formatBytes(sum(group, 'bytes_out'))} out`, `${formatBytes(sum(group, 'bytes_in'))} in`, ended(group[0]),
   ]);
   return [
     `  ${paint('green', 'allowed')}   ${plural(exchanges.length, 'request')}, ${formatBytes(sum(exchanges, 'bytes_out'))} out, ${formatBytes(sum(exchanges, 'bytes_in'))} in`,
-    ...table(rows, new Set([0, 4, 5])), ...more(groups.length),
+    ...table(rows, new Set([0, 4, 5])).flatMap((line, index) => [line, ...because(groups[index]![0])]), ...more(groups.length),
   ];
 }
 
@@ -64,7 +64,7 @@ function deniedLines(exchanges: readonly Exchange[], title: 'denied' | 'failed' 
       const others = new Set(group.map(({ path }) => path)).size - 1;
       return [
         `    ${times(group.length)} ${whatOf(first)}${others > 0 ? ` and ${plural(others, 'other path')}` : ''}  ${paint('red', escapeText(first.code ?? first.observed ?? 'denied'))}`,
-        ...(first.detail === '' ? [] : [`       ${escapeText(first.detail, 300)}`]),
+        ...because(first),
         ...(flag === undefined ? [] : [`       to allow it: ${paint('bold', escapeText(flag, 2000))}`]),
       ];
     }),
@@ -83,6 +83,11 @@ const times = (count: number): string => `${formatCount(count)}x`;
 
 function statuses(group: readonly Exchange[]): string {
   return [...new Set(group.map(({ status }) => status === null ? '-' : String(status)))].slice(0, 4).join(',');
+}
+
+/** Why it was refused, or did not come to its end. */
+function because({ detail }: Exchange): readonly string[] {
+  return detail === '' ? [] : [`       ${escapeText(detail, 300)}`];
 }
 
 /** What became of an exchange that did not come to its end. */

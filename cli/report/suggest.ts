@@ -12,6 +12,7 @@ export function flagFor(exchange: Exchange, policy: RunPolicy): string | undefin
   const place = `${bracketed(exchange.host)}:${exchange.port}`;
   switch (wouldBeCode(exchange)) {
     case 'needs_interception': return exchange.act === 'connect' ? `--intercept, or --allow ${place}:TUNNEL` : undefined;
+    case 'interception_failed': return `--allow ${place}:TUNNEL, if the client cannot be made to trust sallyport ca export`;
     case 'policy_denied': {
       // A rule that forbids stays, whatever the run allows.
       if (!exchange.byDefault) return undefined;

@@ -2,6 +2,7 @@ import { classifyAddress } from '../../contracts/addresses.ts';
 import type { Act, PolicyInputParts } from '../../contracts/policy-input.ts';
 import { formatAuthority, parseAuthority } from '../../contracts/host.ts';
 import { judgeTarget } from '../../contracts/path.ts';
+import type { RunPolicy } from '../../contracts/run-policy.ts';
 import { addressOf, type Judged } from '../../contracts/verdict.ts';
 import { invalid } from '../http/validation.ts';
 import type { Run } from '../runs/rules.ts';
@@ -79,4 +80,18 @@ export function alternativesTo(question: Question): readonly Question[] {
   const tunnels = [...new Set([port, defaultPorts.https])].map((to) => tunnelTo({ host, port: to, is_ip_literal, scheme: 'https' }));
   const same = (one: Question): boolean => one.act === act && one.scheme === scheme && one.port === port && one.method === question.method;
   return [...requests, ...onPort80, ...tunnels].filter((one) => !same(one));
+}
+
+/** Each is judged, which an agent may ask for as often as it likes. */
+const otherPathsMax = 24;
+
+/** Other paths of the same host and port, where the run's own entries name one. */
+export function otherPathsOf({ host, port, is_ip_literal, scheme, act, path }: Question, { allow }: Pick<RunPolicy, 'allow'>): readonly Question[] {
+  if (act === 'connect') return [];
+  const ofHost = allow.filter((entry) => (entry.host === host || (entry.host.startsWith('*.') && host.endsWith(entry.host.slice(1)))) && entry.ports.includes(port) && entry.methods[0] !== 'TUNNEL');
+  return ofHost.flatMap(({ methods, path_prefix }) => {
+    const target = judgeTarget(path_prefix ?? '/');
+    if (!target.ok || target.path === path) return [];
+    return methods.map((method) => ({ act, host, port, is_ip_literal, scheme, method: method === '*' ? 'GET' : method, path: target.path, query_keys: [] }));
+  }).slice(0, otherPathsMax);
 }

@@ -3,6 +3,7 @@ import type { Decision, Effect, Reason } from '../../contracts/decision.ts';
 import { errorCatalogue, type ErrorCode } from '../../contracts/errors.ts';
 import { formatAuthority } from '../../contracts/host.ts';
 import { buildPolicyInput } from '../../contracts/policy-input.ts';
+import type { RunPolicy } from '../../contracts/run-policy.ts';
 import type { RunState } from '../../contracts/run.ts';
 import { addressOf, interceptStep, verdictOf } from '../../contracts/verdict.ts';
 import type { Engine } from '../../engine/engine.ts';
@@ -10,7 +11,7 @@ import { balancesOf } from '../budgets/commands.ts';
 import { getRun } from '../runs/commands.ts';
 import { withWallClock, type Run } from '../runs/rules.ts';
 import type { Services } from '../services.ts';
-import { alternativesTo, isInternal, nameOf, partsOf, tunnelTo, type Question } from './question.ts';
+import { alternativesTo, isInternal, nameOf, otherPathsOf, partsOf, tunnelTo, type Question } from './question.ts';
 
 /** Answer of `GET /chat/why`. */
 export interface Why {
@@ -46,7 +47,7 @@ export async function explain(services: Services, engine: Engine, run_id: string
   const judge = (one: Question): Answer => answerTo(decide, one, run.policy.intercept);
   const { decision, ...answer } = judge(question);
   const shown = decision.reasons.filter(({ visible_to_agent }) => visible_to_agent || !forAgent);
-  const next_steps = [...inTheWay(run, budget), ...answer.next_steps, ...alternatives(answer, question, judge), ...notes(run, answer, question)];
+  const next_steps = [...inTheWay(run, budget), ...answer.next_steps, ...alternatives(answer, question, run.policy, judge), ...notes(run, answer, question)];
   return { ...known, effect: answer.effect, code: answer.code, reasons: forAgent ? shown.map(({ effect, rule, message }) => ({ effect, rule, message })) : shown, next_steps };
 }
 
@@ -60,21 +61,21 @@ interface Answer {
 /** As `proxy/enforce/` takes it: a request in TLS needs its tunnel, and a tunnel that nobody may look into a rule that lets it pass unseen. */
 function answerTo(decide: (question: Question) => Decision, question: Question, intercept: boolean): Answer {
   const first = decide(question.scheme === 'https' ? tunnelTo(question) : question);
-  if (first.effect !== 'allow') return refusal(first, question);
+  if (first.effect !== 'allow') return refusal(first, question, intercept);
   const allowed = (decision: Decision, next_steps: readonly string[] = []): Answer => ({ effect: 'allow', code: null, next_steps, decision });
   if (question.act === 'request' && question.scheme === 'http') return allowed(first);
   if (first.obligations.some(({ type }) => type === 'passthrough')) return allowed(first, question.act === 'request' ? ['It goes through an opaque tunnel: nobody looks inside, so method and path do not matter.'] : []);
   if (question.act === 'request') {
     const inside = decide(question);
-    return inside.effect === 'allow' ? allowed(inside) : refusal(inside, question);
+    return inside.effect === 'allow' ? allowed(inside) : refusal(inside, question, intercept);
   }
   if (intercept) return allowed(first, ['Each request inside this tunnel, and inside its TLS, is judged by itself; anything else is refused.']);
   if (question.scheme === 'http' && question.port !== 443) return allowed(first, ['Plain HTTP inside this tunnel is judged request by request; anything else is refused.']);
   return { effect: 'deny', code: 'needs_interception', next_steps: [interceptStep(question)], decision: first };
 }
 
-function refusal(decision: Decision, question: Question): Answer {
-  const { effect, code, next_steps } = verdictOf(decision, question);
+function refusal(decision: Decision, question: Question, intercept: boolean): Answer {
+  const { effect, code, next_steps } = verdictOf(decision, question, { intercept });
   return { effect, code, next_steps: next_steps.length > 0 || code.startsWith('core.') ? next_steps : [errorCatalogue[code as ErrorCode].next], decision };
 }
 
@@ -87,9 +88,11 @@ function inTheWay({ state, reason }: Run, budget: Balances): readonly string[] {
 }
 
 /** What would be allowed at this host; nothing where a rule that nothing can lift is in the way. */
-function alternatives({ effect, code }: Pick<Answer, 'effect' | 'code'>, question: Question, judge: (asked: Question) => Answer): readonly string[] {
+function alternatives({ effect, code }: Pick<Answer, 'effect' | 'code'>, question: Question, policy: RunPolicy, judge: (asked: Question) => Answer): readonly string[] {
   if (effect === 'allow' || code?.startsWith('core.') === true) return [];
-  const allowed = alternativesTo(question).filter((one) => helps(judge(one), one)).map(nameOf).slice(0, alternativesMax);
+  const named = (questions: readonly Question[]): readonly string[] => [...new Set(questions.filter((one) => helps(judge(one), one)).map(nameOf))].slice(0, alternativesMax);
+  const here = named(alternativesTo(question));
+  const allowed = here.length > 0 ? here : named(otherPathsOf(question, policy));
   return [allowed.length === 0 ? `Nothing else is allowed at ${formatAuthority(question.host, question.port)} either; going around the proxy will not work.` : `Allowed here instead: ${allowed.join(', ')}.`];
 }
 

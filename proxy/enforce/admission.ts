@@ -21,7 +21,7 @@ const tlsPort = 443;
 export function admit(run: LiveRun, egress: Egress, judgement: Judgement): Admission {
   const { decision } = judgement;
   let observed = observedEffect(run, judgement);
-  if (decision.effect !== 'allow' && observed === null) return { kind: 'denied', denial: denialByDecision(decision, egress) };
+  if (decision.effect !== 'allow' && observed === null) return { kind: 'denied', denial: denialByDecision(decision, run, egress) };
   const backstop = refusedInCode(egress);
   if (backstop !== undefined) return { kind: 'denied', denial: backstop };
   const armed = arm(decision.obligations);

@@ -69,7 +69,7 @@ export class DialRules {
   #judge(run: LiveRun, egress: Egress, { addresses }: Candidates): DialRefusal | undefined {
     for (const address of addresses) {
       const judgement = judgeDial(this.#policy.decide, run, egress, address, this.#clock);
-      if (judgement.decision.effect !== 'allow') return { denial: denialByDecision(judgement.decision, egress, address.address), judgement };
+      if (judgement.decision.effect !== 'allow') return { denial: denialByDecision(judgement.decision, run, egress, address.address), judgement };
       const never = neverDialled[address.address_class];
       if (never !== undefined) return { denial: coreDenial(never.rule, never.detail, { address: address.address, next_steps: ['Nothing can allow this; leave it.'] }), judgement: undefined };
     }

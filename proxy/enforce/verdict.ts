@@ -4,11 +4,12 @@ import { formatAuthority } from '../../contracts/host.ts';
 import { interceptStep, verdictOf, whyStep } from '../../contracts/verdict.ts';
 import { coreDenial, denialOf, type Denial } from '../denial.ts';
 import type { Egress } from '../describe/egress.ts';
+import type { LiveRun } from '../runs.ts';
 
-/** A decision against the egress as a refusal. `address` is what was judged where it is about one. */
-export function denialByDecision(decision: Decision, egress: Egress, address?: string): Denial {
+/** A decision against the egress of a run as a refusal. `address` is what was judged where it is about one. */
+export function denialByDecision(decision: Decision, { snapshot }: LiveRun, egress: Egress, address?: string): Denial {
   const { reasons } = decision;
-  const { effect, code, detail, next_steps } = verdictOf(decision, egress, address);
+  const { effect, code, detail, next_steps } = verdictOf(decision, egress, { intercept: snapshot.policy.intercept, address });
   switch (code) {
     case 'approval_required': case 'policy_denied': {
       const problem = new SallyportError(code, detail);

@@ -268,12 +268,12 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
     if (this.#over) return;
     const { transfer } = this.#exchange;
     this.#upstream?.destroy();
-    this.#finish(kind, code, meter);
+    this.#finish(kind, code, meter, detail);
     if (code === 'client_gone' || transfer.answered) transfer.abort();
     else this.#exchange.refuse(catalogueRefusal(code, detail ?? '', { egress_id: this.#permit.egress_id, next_steps }));
   }
 
-  #finish(kind: Outcome['kind'], code: Outcome['code'], meter?: SpendableMeter): void {
+  #finish(kind: Outcome['kind'], code: Outcome['code'], meter?: SpendableMeter, detail?: string): void {
     if (this.#over) return;
     this.#over = true;
     this.#exchange.transfer.events = undefined;
@@ -293,7 +293,7 @@ export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientE
       duration_ms: this.#context.clock.monotonic() - this.#began,
       ...(this.#upstream !== undefined && { http_version: '1.1' }),
       ...(this.#upstream?.tls !== undefined && { tls: this.#upstream.tls }),
-      ...(meter !== undefined && { meter }),
+      ...(meter !== undefined && { meter }), ...(detail !== undefined && { detail }),
     });
   }
 }

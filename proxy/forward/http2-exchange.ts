@@ -252,7 +252,7 @@ export class Http2Exchange implements StreamSeeker, Http2UploadUser, AnswerUser,
     const { transfer } = this.#exchange;
     const told = code !== 'client_gone' && !transfer.answered;
     this.#reset(meter === 'bytes_out');
-    this.#finish(kind, code, { meter, detail: told ? undefined : detail });
+    this.#finish(kind, code, { meter, detail });
     if (told) this.#exchange.refuse(catalogueRefusal(code, detail ?? '', { egress_id: this.permit.egress_id, next_steps }));
     else transfer.abort();
   }

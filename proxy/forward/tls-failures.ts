@@ -11,11 +11,11 @@ interface Explained {
   readonly next: string | readonly string[];
 }
 
-const mend = 'It has to mend its certificate; nothing lets a broken one through.';
+const mend = 'The origin has to mend its certificate; nothing lets a broken one through.';
 const trust = 'If its authority is one of yours, the operator can have it trusted: sallyport up --upstream-ca FILE.';
-const chain = 'It has to send its intermediate certificates; if its authority is one of yours, the operator can have it trusted: sallyport up --upstream-ca FILE.';
+const chain = 'The origin has to send its intermediate certificates; if its authority is one of yours, the operator can have it trusted: sallyport up --upstream-ca FILE.';
 const service = 'Check that the service speaks TLS on this port; for plain HTTP ask http://.';
-const modern = 'It has to speak TLS 1.2 or 1.3; nothing lets less through.';
+const modern = 'The origin has to speak TLS 1.2 or 1.3; nothing lets less through.';
 
 /** By OpenSSL's name for what is wrong with a certificate. */
 function ofCertificate(code: string, host: string, leaf: X509Certificate | undefined, now: number): Explained | undefined {
@@ -55,7 +55,7 @@ const reasons: readonly (readonly [RegExp, Explained])[] = [
   [/CERTIFICATE_REQUIRED$|ALERT_BAD_CERTIFICATE$/, { detail: 'wants a certificate of its client, and this proxy has none', next: 'The operator can allow the host as an opaque tunnel (--allow HOST:PORT:TUNNEL); the client then brings its own.' }],
   [/UNRECOGNIZED_NAME$/, { detail: 'does not know this host name', next: 'Check the host name.' }],
   [/UNSUPPORTED_PROTOCOL|PROTOCOL_VERSION|WRONG_SSL_VERSION|VERSION_TOO_LOW/, { detail: 'speaks no TLS of version 1.2 or later', next: modern }],
-  [/ALERT_HANDSHAKE_FAILURE$|NO_SHARED_CIPHER|INSUFFICIENT_SECURITY|WRONG_CIPHER|UNKNOWN_CIPHER/, { detail: 'refused the handshake: it has no cipher in common with us, or wants a certificate of its client', next: 'It has to speak TLS 1.2 or 1.3 with forward secrecy; where it wants a client\'s certificate, the operator can allow it as an opaque tunnel (--allow HOST:PORT:TUNNEL).' }],
+  [/ALERT_HANDSHAKE_FAILURE$|NO_SHARED_CIPHER|INSUFFICIENT_SECURITY|WRONG_CIPHER|UNKNOWN_CIPHER/, { detail: 'refused the handshake: it has no cipher in common with us, or wants a certificate of its client', next: 'The origin has to speak TLS 1.2 or 1.3 with forward secrecy; where it wants a client\'s certificate, the operator can allow it as an opaque tunnel (--allow HOST:PORT:TUNNEL).' }],
   [/UNSAFE_LEGACY_RENEGOTIATION|DH_KEY_TOO_SMALL|BAD_ECPOINT|EE_KEY_TOO_SMALL|CA_MD_TOO_WEAK|CA_KEY_TOO_SMALL/, { detail: 'speaks TLS in a way that is broken for long', next: modern }],
   [/WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG|HTTP_REQUEST|RECORD_TOO_SMALL|UNEXPECTED_MESSAGE$|BAD_PACKET_LENGTH/, { detail: 'did not answer in TLS', next: service }],
 ];

@@ -61,12 +61,12 @@ export class Tunnel {
 
   #refuse(kind: 'failed' | 'cut', code: DenialCode, detail: string, next_steps?: readonly string[]): void {
     if (this.#over) return;
-    this.#finish(kind, code);
+    this.#finish(kind, code, detail);
     this.#exchange.refuse(catalogueRefusal(code, detail, { egress_id: this.#permit.egress_id, next_steps }));
   }
 
   /** Of what never opened. */
-  #finish(kind: Outcome['kind'], code: Outcome['code']): void {
+  #finish(kind: Outcome['kind'], code: Outcome['code'], detail?: string): void {
     if (this.#over) return;
     this.#over = true;
     this.#exchange.transfer.events = undefined;
@@ -75,7 +75,7 @@ export class Tunnel {
     this.#resolve({
       kind, code,
       status: undefined, response_headers: [], address: undefined, bytes_out: 0, bytes_in: 0, first_byte_ms: undefined,
-      duration_ms: this.#context.clock.monotonic() - this.#began,
+      duration_ms: this.#context.clock.monotonic() - this.#began, ...(detail !== undefined && { detail }),
     });
   }
 }

@@ -24,12 +24,17 @@ const table: readonly (readonly [what: string, decision: Decision, judged: Judge
 ];
 for (const [what, decision, act, address, code, steps] of table) {
   test(`${what}: ${code}, with the step that helps`, (t) => {
-    const verdict = verdictOf(decision, act, address);
+    const verdict = verdictOf(decision, act, { intercept: false, address });
     t.is<string, string>(verdict.code, code);
     t.deepEqual(verdict.next_steps, [...steps]);
     t.regex(verdict.detail, /^[A-Z].*\.$/);
   });
 }
+
+test('where TLS is looked into already, nobody is told to ask for it', (t) => {
+  const { next_steps } = verdictOf(denied('core.default_deny'), { ...judged, act: 'connect', port: 443, method: 'CONNECT', path: undefined }, { intercept: true });
+  t.deepEqual(next_steps, ['Ask the operator to allow it: --allow site.test:443, or --allow site.test:443:TUNNEL to let its bytes through unseen. Another route will be refused as well.']);
+});
 
 test('the address to ask why at names the act without its query, and no method where GET is meant', (t) => {
   t.is(whyStep(judged), 'Ask http://sallyport.internal/chat/why?url=http%3A%2F%2Fsite.test%2Fa for what would be allowed.');

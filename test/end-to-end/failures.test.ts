@@ -516,6 +516,7 @@ for (const [failure, bring] of Object.entries(failures)) {
     const first = type === 'egress.completed' ? 1 : 0;
     await proxy.control.ingested(`the record ${type} ${code}`, () => ends().filter((event) => event.type === type && (event.facts['code'] ?? '') === code).length > first);
     t.is(new Set(ends().map(({ facts }) => facts['egress_id'])).size, ends().length, 'an exchange has two ends');
+    if (type === 'egress.failed' && refusal !== undefined) t.is(ends().find((event) => event.type === type)?.payload?.['detail'], refusal.problem.detail);
   });
 }
 

@@ -19,11 +19,11 @@ function event(type: EventType, facts: JsonObject, payload: JsonObject): Event {
 
 const place = { act: 'request', method: 'GET', host: 'site.example', port: 80, path: '/' } as const;
 
-function allowed(payload: JsonObject, outcome: { readonly status?: number; readonly bytes_in?: number; readonly code?: string; readonly meter?: string } = {}): RunAction {
-  const { status = 200, bytes_in = 100, ...facts } = outcome;
+function allowed(payload: JsonObject, outcome: { readonly status?: number; readonly bytes_in?: number; readonly code?: string; readonly meter?: string; readonly detail?: string } = {}): RunAction {
+  const { status = 200, bytes_in = 100, detail, ...facts } = outcome;
   return {
     event: event('egress.decided', { egress_id: 'x', spent: { requests: 1 } }, { ...place, ...payload }),
-    completion: event(facts.code === undefined ? 'egress.completed' : 'egress.cut', { egress_id: 'x', spent: { bytes_out: 50, bytes_in }, ...facts }, { status, address: '20.30.40.50', duration_ms: 7 }),
+    completion: event(facts.code === undefined ? 'egress.completed' : 'egress.cut', { egress_id: 'x', spent: { bytes_out: 50, bytes_in }, ...facts }, { status, address: '20.30.40.50', duration_ms: 7, ...detail !== undefined && { detail } }),
     entry_index: 3,
   };
 }
@@ -99,6 +99,11 @@ for (const [what, action, allow, flag] of offers) {
 
 test('an exchange that was cut says by what', (t) => {
   t.regex(text(reportOf([allowed({}, { code: 'budget_exhausted', meter: 'bytes_in' })])), /ended by budget_exhausted/);
+});
+
+test('an exchange that failed says why, below its own line', (t) => {
+  const shown = text(reportOf([allowed({}), allowed({ path: '/b' }, { code: 'upstream_tls', detail: 'site.example:443 has a certificate that has expired (2025-02-01).' }), allowed({ path: '/c' })]));
+  t.regex(shown, /\/b .*ended by upstream_tls\n {7}site\.example:443 has a certificate that has expired \(2025-02-01\)\.\n.*\/c /);
 });
 
 test('a run that observes says what would have been refused, and by which flag it would not', (t) => {

@@ -43,6 +43,7 @@ const tunnels: readonly (readonly [code: string, port: number, byDefault: boolea
   ['policy_denied', 443, true, true, '--allow site.example:443'],
   ['policy_denied', 443, true, false, '--intercept --allow site.example:443, or --allow site.example:443:TUNNEL'],
   ['policy_denied', 8080, true, false, '--allow site.example:8080'],
+  ['interception_failed', 443, false, true, '--allow site.example:443:TUNNEL, if the client cannot be made to trust sallyport ca export'],
   ['needs_interception', 443, false, false, '--intercept, or --allow site.example:443:TUNNEL'],
 ];
 for (const [code, port, byDefault, intercept, flag] of tunnels) {

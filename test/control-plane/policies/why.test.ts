@@ -20,7 +20,7 @@ let run_id: string;
 const entry = (id: string, host: string, ports: number[], methods: string[], path_prefix: string | null = null) => ({ id, host, ports, methods, path_prefix });
 const allow = [
   entry('a', 'site.test', [80], ['GET', 'HEAD']), entry('b', 'api.test', [80], ['POST'], '/v1'), entry('c', 'tunnel.test', [443], ['TUNNEL']),
-  entry('d', 'half.test', [443, 8080], ['GET']), entry('e', '10.1.2.3', [80], ['GET']),
+  entry('d', 'half.test', [443, 8080], ['GET']), entry('e', '10.1.2.3', [80], ['GET']), entry('f', 'deep.test', [443], ['GET'], '/docs'), entry('g', '*.wide.test', [80], ['*'], '/open'),
 ];
 
 test.before(async () => {
@@ -47,7 +47,9 @@ const cases: readonly Case[] = [
   { url: 'http://site.test/a?token=secret', effect: 'allow', code: null, says: [/No name was looked up/] },
   { url: 'http://site.test/', method: 'POST', effect: 'deny', code: 'policy_denied', says: [/--allow site\.test:80:POST/, /instead: GET http:\/\/site\.test\/, HEAD http:\/\/site\.test\/\./] },
   { url: 'http://api.test/v1/x', effect: 'deny', code: 'policy_denied', says: [/instead: POST http:\/\/api\.test\/v1\/x\./] },
-  { url: 'http://api.test/v2', method: 'POST', effect: 'deny', code: 'policy_denied', says: [/Nothing else is allowed.*going around the proxy will not work/] },
+  { url: 'http://api.test/v2', method: 'POST', effect: 'deny', code: 'policy_denied', says: [/instead: POST http:\/\/api\.test\/v1\./] },
+  { url: 'http://a.wide.test/shut', effect: 'deny', code: 'policy_denied', says: [/instead: GET http:\/\/a\.wide\.test\/open\./] },
+  { url: 'http://other.test/', effect: 'deny', code: 'policy_denied', says: [/Nothing else is allowed.*going around the proxy will not work/] },
   { url: 'https://tunnel.test/', effect: 'allow', code: null },
   { url: 'http://tunnel.test/', effect: 'deny', code: 'policy_denied', says: [/instead: a tunnel to tunnel\.test:443\./] },
   { url: 'https://half.test/', effect: 'deny', code: 'needs_interception', says: [/--intercept.*--allow half\.test:443:TUNNEL/] },
@@ -76,6 +78,7 @@ const lookedInto: readonly Case[] = [
   { url: 'https://half.test/a', effect: 'allow', code: null },
   { url: 'https://half.test/a', method: 'POST', effect: 'deny', code: 'policy_denied', says: [/--allow half\.test:443:POST/, /instead: GET https:\/\/half\.test\/a\./] },
   { url: 'https://site.test/a', effect: 'deny', code: 'policy_denied', says: [/--allow site\.test:443:GET/, /instead: GET http:\/\/site\.test\/a, HEAD http/] },
+  { url: 'https://deep.test/private', effect: 'deny', code: 'policy_denied', says: [/instead: GET https:\/\/deep\.test\/docs\./] },
   { url: 'https://tunnel.test/a', method: 'DELETE', effect: 'allow', code: null, says: [/opaque tunnel/] },
   { url: 'https://half.test/', method: 'CONNECT', effect: 'allow', code: null, says: [/Each request inside/] },
   { url: 'https://169.254.169.254/', effect: 'deny', code: 'core.metadata_address' },

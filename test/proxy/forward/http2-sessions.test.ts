@@ -205,7 +205,7 @@ test('nobody is given a connection on which an answer did not come in time', asy
   const origin = await startRawOrigin(t, (peer, stream, connection) => { if (connection > 0) answer(peer, stream); });
   const { start } = startHttp2World(t, { forward: { first_byte_ms: 300 } });
   const { client, outcome } = start(origin.port);
-  t.like(await outcome, { kind: 'failed', code: 'upstream_timeout' });
+  t.like(await outcome, { kind: 'failed', code: 'upstream_timeout', detail: 'The other side sent nothing for 0.3 s.' });
   t.regex(client.refusal?.detail ?? '', /sent nothing for 0.3 s/);
   await until('the reset', () => origin.peers[0]!.resetOf(1) === codes.cancel);
   t.like(await start(origin.port).outcome, { kind: 'completed' });
