@@ -102,7 +102,7 @@ const kinds: Readonly<Record<string, (t: ExecutionContext, run: FakeRun) => Prom
         await until('more of it at the origin', () => under.get(target)!.received === before + 5);
       },
       ended: () => client.ended(),
-      taken: () => (/^HTTP\/1\.1 2/.test(client.text) ? 'a success' : under.get(target)!.whole ? 'the whole upload' : undefined),
+      taken: () => (client.text.startsWith('HTTP/1.1 2') ? 'a success' : under.get(target)!.whole ? 'the whole upload' : undefined),
       gone: () => under.get(target)!.closed,
     };
   },
