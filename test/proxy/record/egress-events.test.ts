@@ -23,7 +23,7 @@ function judgement(messages: readonly string[] = ['yes']): Judgement {
 }
 
 function exchange(target: string, headers: readonly string[]): Exchange {
-  return { form: { kind: 'absolute' }, head: { method: 'GET', target, headers } } as unknown as Exchange;
+  return { form: { kind: 'absolute' }, head: { version: '1.1', method: 'GET', target, headers } } as unknown as Exchange;
 }
 
 const egress: Egress = {
@@ -47,7 +47,7 @@ test('a decided exchange is written as the event that it is', (t) => {
     policy: { revision: 'rev', rules: ['run.allow'] }, facts: { egress_id: 'egr_1', spent: { requests: 1 } },
   });
   t.deepEqual(event.payload, {
-    act: 'request', form: 'absolute', method: 'GET', host: 'site.test', port: 80, path: '/p', query_keys: ['q"'],
+    act: 'request', form: 'absolute', method: 'GET', scheme: 'http', http_version: '1.1', tls: null, host: 'site.test', port: 80, path: '/p', query_keys: ['q"'],
     request_headers: [['Host', 'site.test'], ['Authorization', '[redacted]']], credential: 'none', assurance: 'cooperative',
     reasons: [reason('yes')], obligations: [], addresses: ['127.0.0.1'], input_digest: 'digest', observed: null,
   });
