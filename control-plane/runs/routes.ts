@@ -16,7 +16,7 @@ import type { Services } from '../services.ts';
 import { getRun, heartbeat, listRuns, transitionRun, viewRun } from './commands.ts';
 import { createRun } from './create.ts';
 import { idempotencyKey } from './idempotency.ts';
-import { streamProgress } from './progress.ts';
+import { progressLookUps, streamProgress } from './progress.ts';
 import { awaitSettled } from './settled.ts';
 
 /** How long `POST /chat/run` waits for proxies to know the run. */
@@ -29,6 +29,7 @@ const nothing = z.strictObject({});
 
 export function runsRoutes(services: Services): Router<State> {
   const router = newRouter();
+  const lookUps = progressLookUps(services);
   const database = services.database.kysely;
 
   router.post('/chat/run', async (ctx) => {
@@ -102,7 +103,7 @@ export function runsRoutes(services: Services): Router<State> {
     const run_id = pathId(ctx, 'run_id');
     allowRun(ctx, run_id);
     validatedQuery(nothing, ctx);
-    await streamProgress(services, ctx, run_id);
+    await streamProgress(services, lookUps, ctx, run_id);
   });
 
   router.get('/chat/run/:run_id/settled', async (ctx) => {
