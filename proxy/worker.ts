@@ -152,7 +152,7 @@ export async function startWorker(configuration: Configuration, { clock, resolve
   const leaves = new Leaves(openAuthorities(data_folder, clock), clock);
   const inside = new InsideConnections({
     limits: acceptLimits, sweep, onRefused,
-    tlsFor: (run_id, host, port, offered) => ({ context: leaves.secureContext(host, run_id), protocols: protocolsFor(offered, forwarder.speaksHttp2(host, port)) }),
+    tlsFor: (run_id, host, port, offered) => ({ context: leaves.secureContext(host, run_id), protocols: protocolsFor(offered, forwarder.speaksHttp2({ run_id, host, port })) }),
   });
   const usable = Promise.withResolvers<void>();
   const lookWhetherUsable = (): void => { if (context.unready() === undefined) usable.resolve(); };

@@ -6,7 +6,7 @@ import type { Sweep } from '../wire/sweep.ts';
 import type { ForwardContext } from './context.ts';
 import { HttpExchange } from './http-exchange.ts';
 import { Http2Exchange } from './http2-exchange.ts';
-import { Http2Sessions } from './http2-sessions.ts';
+import { Http2Sessions, type OriginOfRun } from './http2-sessions.ts';
 import type { ForwardLimits } from './limits.ts';
 import { OriginSessions } from './origin-sessions.ts';
 import { UpstreamPool } from './pool.ts';
@@ -27,8 +27,8 @@ export interface Forwarder {
    * code while the client has no byte of an answer, or by closing its connection. Resolves when nothing more will flow.
    */
   readonly forward: (permit: Permit, exchange: Exchange) => Promise<Outcome>;
-  /** Whether the origin agreed on HTTP/2 inside TLS when it was asked last; undefined where it was not asked. */
-  readonly speaksHttp2: (host: string, port: number) => boolean | undefined;
+  /** Whether the origin agreed on HTTP/2 inside TLS when this run asked it last; undefined where it did not ask lately. */
+  readonly speaksHttp2: (origin: OriginOfRun) => boolean | undefined;
   /** Closes idle connections to origins. What is under way goes on until it ends or its permit stops it. */
   readonly close: () => void;
 }
@@ -51,7 +51,7 @@ export function createForwarder({ clock, sweep, limits, upstreamCa }: ForwarderO
         else new HttpExchange(permit, exchange, context, resolve).start();
       });
     },
-    speaksHttp2: (host, port) => http2.speaksHttp2(host, port),
+    speaksHttp2: (origin) => http2.speaksHttp2(origin),
     close: () => {
       context.pool.close();
       http2.close();

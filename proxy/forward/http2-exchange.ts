@@ -180,7 +180,7 @@ export class Http2Exchange implements StreamSeeker, Http2UploadUser, AnswerUser,
     if (this.#over) return;
     if (!allowed) return this.#fail('upstream_reset', `${this.#where} did not take the request, and there is no budget to try again.`);
     if (byHttp1) {
-      this.#context.http2.learn(this.permit.host, this.permit.port, false);
+      this.#context.http2.learn(this.permit, false);
       this.plain(undefined);
     } else {
       this.#seek();

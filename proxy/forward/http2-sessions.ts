@@ -27,6 +27,8 @@ interface Line {
   serving: boolean;
 }
 
+export type OriginOfRun = Pick<Permit, 'run_id' | 'host' | 'port'>;
+
 const offered: readonly [Protocol, ...Protocol[]] = ['h2', 'http/1.1'];
 
 /**
@@ -36,8 +38,8 @@ const offered: readonly [Protocol, ...Protocol[]] = ['h2', 'http/1.1'];
 export class Http2Sessions {
   readonly #context: DialContext;
   readonly #lines = new Map<string, Line>();
-  /** By host and port; whether HTTP/2 was agreed on last. */
-  readonly #spoken = new Remembered<{ http2: boolean }>();
+  /** By run, host and port; whether HTTP/2 was agreed on last, and when, in the time of the sweep. */
+  readonly #spoken = new Remembered<{ http2: boolean; at: number }>();
   #size = 0;
   #closed = false;
 
@@ -45,21 +47,24 @@ export class Http2Sessions {
     this.#context = context;
   }
 
-  /** Whether the origin speaks HTTP/2 inside TLS; undefined while nobody has asked it. */
-  speaksHttp2(host: string, port: number): boolean | undefined {
-    return this.#spoken.get(`${host}:${port}`)?.http2;
+  /** Whether the origin speaks HTTP/2 inside TLS, as far as this run has found: another may be led elsewhere by the same name. Undefined where it did not ask lately. */
+  speaksHttp2({ run_id, host, port }: OriginOfRun): boolean | undefined {
+    const known = this.#spoken.get(`${run_id} ${host}:${port}`);
+    return known === undefined || this.#context.sweep.now - known.at > this.#context.limits.protocol_known_ms ? undefined : known.http2;
   }
 
-  learn(host: string, port: number, http2: boolean): void {
-    const known = this.#spoken.get(`${host}:${port}`);
-    if (known === undefined) this.#spoken.set(`${host}:${port}`, { http2 });
-    else known.http2 = http2;
+  learn({ run_id, host, port }: OriginOfRun, http2: boolean): void {
+    const key = `${run_id} ${host}:${port}`;
+    const at = this.#context.sweep.now;
+    const known = this.#spoken.get(key);
+    if (known === undefined) this.#spoken.set(key, { http2, at });
+    else Object.assign(known, { http2, at });
   }
 
   /** Calls back at once where it can. */
   ask(seeker: StreamSeeker): void {
-    const { host, port, scheme, pool_key } = seeker.permit;
-    if (scheme === 'https' && this.speaksHttp2(host, port) === false) return seeker.plain(undefined);
+    const { scheme, pool_key } = seeker.permit;
+    if (scheme === 'https' && this.speaksHttp2(seeker.permit) === false) return seeker.plain(undefined);
     let line = this.#lines.get(pool_key);
     if (line === undefined) {
       line = { key: pool_key, sessions: [], waiting: [], dialling: undefined, serving: false };
@@ -124,9 +129,10 @@ export class Http2Sessions {
     });
   }
 
-  #connected(line: Line, { host, port, scheme }: Permit, connection: OriginConnection): void {
+  #connected(line: Line, permit: Permit, connection: OriginConnection): void {
+    const { host, port, scheme } = permit;
     const speaks = connection.protocol === 'h2';
-    if (scheme === 'https') this.learn(host, port, speaks);
+    if (scheme === 'https') this.learn(permit, speaks);
     if (!speaks) {
       let unused: OriginConnection | undefined = connection;
       for (const seeker of line.waiting.splice(0)) {

@@ -30,6 +30,8 @@ export interface ForwardLimits {
   readonly sessions_per_key: number;
   readonly sessions: number;
   readonly session_streams: number;
+  /** How long an origin is taken to speak HTTP/2, or not to, as it did when it was dialled. */
+  readonly protocol_known_ms: number;
   /** Octets of one answer that its client has not taken yet; of all answers on their way at once. */
   readonly stream_window_bytes: number;
   readonly session_window_bytes: number;
@@ -53,6 +55,7 @@ export const forwardLimits: ForwardLimits = {
   sessions_per_key: 32,
   sessions: 1_000,
   session_streams: 256,
+  protocol_known_ms: 300_000,
   stream_window_bytes: 262_144,
   session_window_bytes: 4_194_304,
 };

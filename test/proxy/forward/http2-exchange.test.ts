@@ -44,12 +44,12 @@ test('inside TLS HTTP/2 is agreed on, remembered, and one connection serves all'
     stream.end('ok');
   }, { issued: authority.issue({ names: ['DNS:origin.test'] }) });
   const { start, forwarder } = startHttp2World(t, { upstreamCa: authority.cert });
-  t.is(forwarder.speaksHttp2('origin.test', origin.port), undefined);
+  t.is(forwarder.speaksHttp2({ run_id: 'run_test', host: 'origin.test', port: origin.port }), undefined);
   const permit = { scheme: 'https' } as const;
   const all = Array.from({ length: 20 }, () => start(origin.port, { permit }));
   for (const { outcome } of all) t.like(await outcome, { kind: 'completed', status: 200, http_version: '2', tls: { version: 'TLSv1.3' } });
   t.is(origin.sessions.length, 1);
-  t.is(forwarder.speaksHttp2('origin.test', origin.port), true);
+  t.is(forwarder.speaksHttp2({ run_id: 'run_test', host: 'origin.test', port: origin.port }), true);
 });
 
 test('trailers go both ways, content flows both ways at once, and gRPC is content', async (t) => {

@@ -269,7 +269,7 @@ test('an origin that speaks HTTP/1.1 alone is spoken to in it, on what was diall
   t.is(first.client.text, 'hello');
   t.like(first.client.answer, { version: '1.1', framing: { kind: 'length', bytes: 5 } });
   t.is(origin.connections(), 1);
-  t.is(forwarder.speaksHttp2('origin.test', origin.port), false);
+  t.is(forwarder.speaksHttp2({ run_id: 'run_test', host: 'origin.test', port: origin.port }), false);
 
   const post = start(origin.port, { permit, method: 'POST', path: '/trailers', framing: { kind: 'chunked' }, headers: ['te', 'trailers'] });
   await post.client.send('part one, ');
@@ -290,6 +290,19 @@ test('an origin that speaks HTTP/1.1 alone is spoken to in it, on what was diall
   t.like(await hints.outcome, { kind: 'completed', status: 200 });
   t.deepEqual(hints.client.interims.map(({ status }) => status), [103]);
   t.is(origin.connections(), 1);
+});
+
+test('that an origin speaks HTTP/1.1 alone holds for the run that found it, and not for ever', async (t) => {
+  const origin = await startHttp1Origin(t);
+  const { start, forwarder } = startHttp2World(t, { upstreamCa: origin.ca, forward: { protocol_known_ms: 300 } });
+  const known = (run_id: string) => forwarder.speaksHttp2({ run_id, host: 'origin.test', port: origin.port });
+  t.like(await start(origin.port, { permit: { scheme: 'https' } }).outcome, { kind: 'completed', http_version: '1.1' });
+  t.is(known('run_test'), false);
+  t.is(known('run_other'), undefined);
+  await until('the origin to be asked anew', () => known('run_test') === undefined);
+  t.like(await start(origin.port, { permit: { scheme: 'https' } }).outcome, { kind: 'completed', http_version: '1.1' });
+  t.is(origin.connections(), 2);
+  t.is(known('run_test'), false);
 });
 
 test('all that wait for a dial go by HTTP/1.1 when that is what it brings', async (t) => {
