@@ -29,13 +29,6 @@ export function answerFields(head: ResponseHead): string[] {
   return left;
 }
 
-/** Fields as an object, which is how Node takes trailers and interim heads. */
-export function asObject(fields: HeaderList): Record<string, string[]> {
-  const object: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
-  for (let index = 0; index < fields.length; index += 2) (object[fields[index]!.toLowerCase()] ??= []).push(fields[index + 1]!);
-  return object;
-}
-
 /** gRPC has a status of its own (grpc.github.io, statuscodes), and its clients show nothing of an HTTP answer. */
 export function isGrpc(headers: HeaderList): boolean {
   const type = fieldValues(headers, 'content-type')[0]?.toLowerCase() ?? '';

@@ -4,9 +4,10 @@ import { SallyportError, toSallyportError } from '../../contracts/errors.ts';
 import type { BodySink, ClientEvents, Exchange, Form, HeaderList, Refusal, RequestHead, ResponseHead, Source, Transfer } from '../exchange.ts';
 import { catalogueRefusal } from '../refusal.ts';
 import { borrowBuffer, giveBackBuffer, pooledBytes } from '../wire/buffer-pool.ts';
+import { valuesByName } from '../wire/fields.ts';
 import { judgeTrailers } from '../wire/head-rules.ts';
 import { endToEndFields } from '../wire/serialise.ts';
-import { answerFields, asObject, isBodilessStatus, refusalAnswer } from './http2-answer.ts';
+import { answerFields, isBodilessStatus, refusalAnswer } from './http2-answer.ts';
 import { hasCleanValues } from './http2-head.ts';
 
 /** What an exchange asks of the HTTP/2 connection that it came on. */
@@ -142,7 +143,7 @@ export class Http2ClientExchange implements Exchange, Transfer {
 
   interim(head: ResponseHead): void {
     if (this.answered || !this.#usable) return;
-    this.#stream.additionalHeaders(asObject(answerFields(head)));
+    this.#stream.additionalHeaders(valuesByName(answerFields(head)));
   }
 
   begin(head: ResponseHead): void {
@@ -154,7 +155,7 @@ export class Http2ClientExchange implements Exchange, Transfer {
     if (waitForTrailers) {
       this.#hasTrailers = true;
       this.#stream.on('wantTrailers', () => {
-        this.#stream.sendTrailers(asObject(this.#trailers));
+        this.#stream.sendTrailers(valuesByName(this.#trailers));
         // Node gives them to nghttp2 in an immediate of its own.
         setImmediate(this.#onWritten);
       });

@@ -85,10 +85,3 @@ export function readTrailers(fields: HeaderList): HeaderList | string {
   }
   return fields;
 }
-
-/** As `sendTrailers` takes them: it knows no list, so values of one name come together. */
-export function trailersByName(trailers: HeaderList): Record<string, string[]> {
-  const byName: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
-  for (let index = 0; index < trailers.length; index += 2) (byName[trailers[index]!.toLowerCase()] ??= []).push(trailers[index + 1]!);
-  return byName;
-}

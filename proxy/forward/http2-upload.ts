@@ -3,9 +3,10 @@ import type { SpendableMeter } from '../../contracts/budget.ts';
 import { toSallyportError, type SallyportError } from '../../contracts/errors.ts';
 import type { Permit } from '../enforce/permit.ts';
 import type { BodySink, Exchange, HeaderList } from '../exchange.ts';
+import { valuesByName } from '../wire/fields.ts';
 import { serialiseRequest } from '../wire/serialise.ts';
 import type { GateUser } from './metered-gate.ts';
-import { linesLength, requestFields, trailersByName } from './http2-heads.ts';
+import { linesLength, requestFields } from './http2-heads.ts';
 import { MeteredItems } from './http2-metered.ts';
 import type { OriginSession } from './http2-session.ts';
 import type { UploadUser } from './upload.ts';
@@ -84,7 +85,7 @@ export class Http2Upload implements BodySink, GateUser {
     }
     stream.on('drain', () => { this.ready(); });
     stream.on('wantTrailers', () => {
-      stream.sendTrailers(trailersByName(this.#trailers));
+      stream.sendTrailers(valuesByName(this.#trailers));
       this.#sent();
     });
     this.waitsForContinue = expects_continue;

@@ -16,6 +16,13 @@ export function fieldValues(headers: HeaderList, name: string): readonly string[
   return values ?? none;
 }
 
+/** As `node:http2` takes trailers and interim heads: it knows no list there, so values of one name come together. Names in lower case. */
+export function valuesByName(fields: HeaderList): Record<string, string[]> {
+  const byName: Record<string, string[]> = Object.create(null) as Record<string, string[]>;
+  for (let index = 0; index < fields.length; index += 2) (byName[fields[index]!.toLowerCase()] ??= []).push(fields[index + 1]!);
+  return byName;
+}
+
 const keepAlive: readonly string[] = ['keep-alive'];
 const oneMember = /^[A-Za-z0-9-]+$/;
 
