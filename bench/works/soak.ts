@@ -41,6 +41,8 @@ export async function soak(bench: Bench, contender: Contender, seconds: number, 
     const now = performance.now();
     // Connections that close are no figure of the load.
     if (now - began > (seconds - 0.5) * 1000) return;
+    // A worker tells its metrics every few seconds: before the first time there is nothing to see.
+    if (Number.isNaN(unshipped) && at.length === 0) return;
     const total = processorSeconds(running.proxy);
     const values = {
       'worker MiB': residentKiB(running.proxy) / 1024, 'worker open files': openFiles(running.proxy), 'worker core %': (total - used) / (now - usedAt) * 1e5,
