@@ -8,7 +8,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Socket } from 'node:net';
-import { createServer as createTlsServer, type TlsOptions } from 'node:tls';
+import { createServer as createTlsServer, type ConnectionOptions, type TlsOptions } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import type { Event } from '../../contracts/event.ts';
 import { errorCatalogue, type ErrorCode } from '../../contracts/errors.ts';
@@ -158,6 +158,18 @@ async function insideTls(t: Lifetime, proxy: ProxyWorker, connection: (socket: S
   if (problem !== undefined) throw problem;
   t.teardown(() => secure.destroy());
   return { client: new RawClient(secure).send(head('/', { host })), run, connections: origin.connections };
+}
+
+/** A client with whom TLS comes to nothing: the origin is never dialled. */
+async function unagreed({ t, usual: proxy }: Context, options: ConnectionOptions): Promise<Seen> {
+  const { host, connections, origin } = await site(t, proxy);
+  const run = await createRun(proxy, host, { allow: [{ host, ports: [443], methods: ['*'] }, { host: steady, ports: [80], methods: ['*'] }], policy: { intercept: true } });
+  const { socket } = await connectTo({ proxy }, run, `${host}:443`);
+  const { secure, problem } = await tryTls({ proxy }, socket, { servername: host, ...options });
+  secure.destroy();
+  t.truthy(problem);
+  t.is(connections.length + origin.requests.length, 0);
+  return { answer: 'closed', proxy, run };
 }
 
 /** An origin with whom TLS fails before its answer began. */
@@ -399,6 +411,8 @@ const failures: Readonly<Record<string, (context: Context) => Promise<Seen>>> = 
     client.socket.destroy();
     return { answer: String(refusal.status), refusal, proxy, run };
   },
+  'the client does not trust the certificate that it is shown': (context) => unagreed(context, { ca: strange.cert }),
+  'the client names another host in TLS than in its CONNECT': (context) => unagreed(context, { servername: 'other.test' }),
   'the client has wrong credentials': async ({ usual: proxy }) => {
     const run = await createRun(proxy, 'site.test');
     const refusal = await ask(proxy, 'http://site.test/', { authorization: `Basic ${Buffer.from(`${run.snapshot.run_id}:sp_ag_1_wrong`).toString('base64')}` });
