@@ -36,6 +36,8 @@ export class PermitSpending implements Spending {
 
   /** False only where the budget refuses; anything else that ends the exchange goes by its stop signal, which names it. */
   async more(meter: SpendableMeter, units: number): Promise<boolean> {
+    // Nothing is taken any more: who was told that there is some would ask without end, and hold up the process.
+    if (this.#settled) return false;
     const problem = await this.#run.more(meter, units);
     if (problem === undefined) return true;
     if (problem.code !== 'budget_exhausted') this.#stop.stop(reasonOf(problem));

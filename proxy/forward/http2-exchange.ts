@@ -77,6 +77,8 @@ export class Http2Exchange implements StreamSeeker, Http2UploadUser, AnswerUser,
   }
 
   plain(connection: OriginConnection | undefined): void {
+    // Of those that are told one after the other, one may have ended another.
+    if (this.#over) return void connection?.socket.destroy();
     this.#leave();
     const sent = this.#sentBefore;
     const resolve = sent === 0 ? this.#resolve : (outcome: Outcome) => { this.#resolve({ ...outcome, bytes_out: outcome.bytes_out + sent }); };

@@ -169,7 +169,8 @@ export class Http2Sessions {
   }
 
   #tidy(line: Line): void {
-    if (line.sessions.length === 0 && line.waiting.length === 0 && line.dialling === undefined) this.#lines.delete(line.key);
+    // One that was given up may hear of its last session when another line stands in its place.
+    if (line.sessions.length === 0 && line.waiting.length === 0 && line.dialling === undefined && this.#lines.get(line.key) === line) this.#lines.delete(line.key);
     // Nothing waits for what is idle any more.
     if (this.#closed) for (const session of line.sessions.filter(({ idle, usable }) => idle && usable)) session.retire();
   }

@@ -17,6 +17,7 @@ function setUp() {
       return taken;
     },
     giveBack(meter: keyof typeof held, units: number) { held[meter] += units; },
+    more: () => Promise.resolve(undefined),
   } as unknown as RunSpending;
   return { held, spending: new PermitSpending(run, new Stop()) };
 }
@@ -37,4 +38,11 @@ test('after the settlement nothing is taken or given back any more', (t) => {
   t.is(held.bytes_out, 70);
   t.is(spending.take('bytes_out', 10), 0);
   t.is(held.bytes_out, 70);
+});
+
+test('who asks for more after the settlement is refused: units that nobody gets would be asked for without end', async (t) => {
+  const { spending } = setUp();
+  t.true(await spending.more('bytes_out', 10));
+  spending.settle(over);
+  t.false(await spending.more('bytes_out', 10));
 });

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { setImmediate as immediately } from 'node:timers/promises';
 import { createServer as createSecureHttp1 } from 'node:https';
 import type { Outcome } from '../../../proxy/enforce/permit.ts';
 import { serialiseRequest } from '../../../proxy/wire/serialise.ts';
@@ -7,7 +8,7 @@ import type { Lifetime } from '../../helpers/lifetime.ts';
 import { listen } from '../../helpers/listen.ts';
 import { TestAuthority } from '../../helpers/test-authority.ts';
 import { until } from '../../helpers/wait.ts';
-import { startHttp2Origin, startHttp2World, startRawOrigin, type NodeOrigin, type RawPeer } from './http2-world.ts';
+import { startHttp2Origin, startHttp2World, startRawOrigin, type NodeOrigin, type RawPeer, type Running } from './http2-world.ts';
 import { onHeads, startOrigin, TestBudget } from '../wire-world.ts';
 
 const ok = [[':status', '200']] as const;
@@ -110,6 +111,33 @@ test('one dial serves all that wait for it, whoever of them leaves, and fails fo
   const nobody = port === 1 ? 2 : 1;
   const all = [start(nobody), start(nobody)];
   for (const { outcome } of all) t.like(await outcome, { kind: 'failed', code: 'upstream_refused' });
+});
+
+test('who waits for a new connection while an old one closes is forgotten when it leaves', async (t) => {
+  const origin = await startRawOrigin(t, (peer, stream, connection) => {
+    if (connection > 0) return;
+    // Does not hear that the other side has closed until it is told to.
+    peer.socket.pause();
+    peer.send(settings(), goaway(stream), headers(stream, ok));
+  }, Buffer.alloc(0));
+  const { start } = startHttp2World(t);
+  await start(origin.port).outcome;
+  for (let turn = 0; turn < 10; turn++) await immediately();
+  // One stream goes while nothing is known of the origin.
+  const [served, waits] = [start(origin.port), start(origin.port)];
+  await until('the head on another connection', () => heads(origin.peers[1]) === 1);
+  const [old] = origin.peers;
+  old!.socket.resume();
+  await until('the end of the old connection', () => old!.closed);
+  for (let turn = 0; turn < 10; turn++) await immediately();
+  waits.client.leave();
+  t.like(await waits.outcome, { code: 'client_gone', bytes_out: 0 });
+  origin.peers[1]!.send(settings());
+  answer(origin.peers[1]!, 1);
+  t.like(await served.outcome, { kind: 'completed' });
+  t.like(await start(origin.port, { permit: { stillValid: () => false } }).outcome, { kind: 'cut' });
+  t.is(waits.budget.spent.bytes_out, 0);
+  t.is(origin.peers.length, 2);
 });
 
 test('a connection that nobody uses is closed after a while, and with the worker', async (t) => {
