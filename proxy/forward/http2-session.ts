@@ -54,6 +54,8 @@ export class OriginSession implements Watched {
   /** When it began, and since when nobody uses it, in the time of the sweep. */
   readonly #began: number;
   #since: number;
+  /** Since when it is to be closed, with nothing on it. */
+  #leaving: number | undefined;
   #seen: number;
   #overhead = 0;
   #carried = 0;
@@ -210,7 +212,14 @@ export class OriginSession implements Watched {
     if (!this.#settled && now - this.#began > this.#limits.connect_ms) {
       return this.#end(new SallyportError('upstream_timeout', `${this.#where} took the connection, but did not begin to speak HTTP/2 within ${this.#limits.connect_ms} ms.`));
     }
-    if (this.#streams === 0 && now - this.#since > this.#limits.pooled_ms) this.retire();
+    if (this.#streams > 0) return;
+    if (this.#session.closed || this.#session.destroyed) {
+      // Node waits for ever for the other side to close as well, or to take what is left to be written.
+      this.#leaving ??= now;
+      if (now - this.#leaving >= this.#limits.linger_ms) this.#connection.socket.destroy();
+    } else if (now - this.#since > this.#limits.pooled_ms) {
+      this.retire();
+    }
   }
 }
 

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { once } from 'node:events';
 import { setImmediate as immediately } from 'node:timers/promises';
 import { createServer as createSecureHttp1 } from 'node:https';
 import type { Outcome } from '../../../proxy/enforce/permit.ts';
@@ -8,7 +9,7 @@ import type { Lifetime } from '../../helpers/lifetime.ts';
 import { listen } from '../../helpers/listen.ts';
 import { TestAuthority } from '../../helpers/test-authority.ts';
 import { until } from '../../helpers/wait.ts';
-import { startHttp2Origin, startHttp2World, startRawOrigin, type NodeOrigin, type RawPeer, type Running } from './http2-world.ts';
+import { startHttp2Origin, startHttp2World, startRawOrigin, type NodeOrigin, type RawPeer } from './http2-world.ts';
 import { onHeads, startOrigin, TestBudget } from '../wire-world.ts';
 
 const ok = [[':status', '200']] as const;
@@ -138,6 +139,26 @@ test('who waits for a new connection while an old one closes is forgotten when i
   t.like(await start(origin.port, { permit: { stillValid: () => false } }).outcome, { kind: 'cut' });
   t.is(waits.budget.spent.bytes_out, 0);
   t.is(origin.peers.length, 2);
+});
+
+test('an origin that takes leave and does not close keeps no connection open', async (t) => {
+  const peers: RawPeer[] = [];
+  const origin = await startRawOrigin(t, (peer, stream) => {
+    peers.push(peer);
+    // It hears nothing any more, so it does not close when the other side does.
+    peer.socket.pause();
+    peer.send(goaway(stream), headers(stream, ok));
+  });
+  const { start } = startHttp2World(t, { forward: { linger_ms: 100 } });
+  for (let turn = 0; turn < 3; turn++) t.like(await start(origin.port).outcome, { kind: 'completed' });
+  t.is(peers.length, 3);
+  const ends = peers.map(({ socket }) => once(socket, 'error'));
+  await until('the other side to be gone for good', () => {
+    // Who is reset hears it by writing.
+    for (const peer of peers) peer.send(settings());
+    return Promise.race([Promise.all(ends).then(() => true), immediately(false)]);
+  });
+  t.pass();
 });
 
 test('a connection that nobody uses is closed after a while, and with the worker', async (t) => {
