@@ -3,7 +3,7 @@ import type { Clock } from '../../contracts/clock.ts';
 import type { Sweep } from '../wire/sweep.ts';
 import type { Http2Sessions } from './http2-sessions.ts';
 import type { ForwardLimits } from './limits.ts';
-import type { OriginSessions } from './origin-sessions.ts';
+import type { TlsSessions } from './origin-sessions.ts';
 import type { UpstreamPool } from './pool.ts';
 
 /** What all connections to origins of one worker share. */
@@ -14,7 +14,7 @@ export interface DialContext {
   readonly pool: UpstreamPool;
   /** What TLS with origins has in common; made by the first call. Throws `upstream_tls` where no authority is known. */
   readonly secureContext: () => SecureContext;
-  readonly sessions: OriginSessions;
+  readonly sessions: TlsSessions;
 }
 
 /** What all exchanges of one worker share. */

@@ -4,11 +4,11 @@ import type { Outcome, Permit } from '../enforce/permit.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Sweep } from '../wire/sweep.ts';
 import type { ForwardContext } from './context.ts';
-import { HttpExchange } from './http-exchange.ts';
+import { Http1Exchange } from './http-exchange.ts';
 import { Http2Exchange } from './http2-exchange.ts';
 import { Http2Sessions, type OriginOfRun } from './http2-sessions.ts';
 import type { ForwardLimits } from './limits.ts';
-import { OriginSessions } from './origin-sessions.ts';
+import { TlsSessions } from './origin-sessions.ts';
 import { UpstreamPool } from './pool.ts';
 import { originContext } from './roots.ts';
 import { Tunnel } from './tunnel.ts';
@@ -35,7 +35,7 @@ export interface Forwarder {
 
 /** The only taker of `Permit`, one for each worker. */
 export function createForwarder({ clock, sweep, limits, upstreamCa }: ForwarderOptions): Forwarder {
-  const shared = { clock, sweep, limits, pool: new UpstreamPool(limits), secureContext: originContext(upstreamCa), sessions: new OriginSessions() };
+  const shared = { clock, sweep, limits, pool: new UpstreamPool(limits), secureContext: originContext(upstreamCa), sessions: new TlsSessions() };
   const http2 = new Http2Sessions(shared);
   const context: ForwardContext = { ...shared, http2 };
   return {
@@ -48,7 +48,7 @@ export function createForwarder({ clock, sweep, limits, upstreamCa }: ForwarderO
       return new Promise((resolve) => {
         if (permit.kind === 'tunnel') new Tunnel(permit, exchange, context, resolve).start();
         else if (head.version === '2') new Http2Exchange(permit, exchange, context, resolve).start();
-        else new HttpExchange(permit, exchange, context, resolve).start();
+        else new Http1Exchange(permit, exchange, context, resolve).start();
       });
     },
     speaksHttp2: (origin) => http2.speaksHttp2(origin),

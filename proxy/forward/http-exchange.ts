@@ -20,7 +20,7 @@ import { upstreamOn, type Upstream, type UpstreamUser } from './upstream.ts';
 const nothing: Buffer = Buffer.alloc(0);
 
 /** One permitted request on its way to the origin, and the answer on its way back. */
-export class HttpExchange implements UpstreamUser, UploadUser, GateUser, ClientEvents {
+export class Http1Exchange implements UpstreamUser, UploadUser, GateUser, ClientEvents {
   readonly #permit: Permit;
   readonly #exchange: Exchange;
   readonly #context: ForwardContext;

@@ -9,7 +9,7 @@ import { nowhere } from '../roster.ts';
 import { signals } from '../signals.ts';
 import type { Watched } from '../wire/sweep.ts';
 import type { ForwardContext } from './context.ts';
-import { HttpExchange } from './http-exchange.ts';
+import { Http1Exchange } from './http-exchange.ts';
 import { Http2Answer, type AnswerUser } from './http2-answer.ts';
 import { lostFailure, streamCodes } from './http2-failures.ts';
 import type { OriginSession } from './http2-session.ts';
@@ -69,20 +69,20 @@ export class Http2Exchange implements StreamSeeker, Http2UploadUser, AnswerUser,
     return this.#firstByteMs !== undefined;
   }
 
-  given(session: OriginSession): void {
+  reserved(session: OriginSession): void {
     this.#session = session;
     this.#expect(this.#context.limits.idle_ms);
     this.#upload = new Http2Upload(this.permit, this.#exchange, session, this);
     this.#upload.start();
   }
 
-  plain(connection: OriginConnection | undefined): void {
+  overHttp1(connection: OriginConnection | undefined): void {
     // Of those that are told one after the other, one may have ended another.
     if (this.#over) return void connection?.socket.destroy();
     this.#leave();
     const sent = this.#sentBefore;
     const resolve = sent === 0 ? this.#resolve : (outcome: Outcome) => { this.#resolve({ ...outcome, bytes_out: outcome.bytes_out + sent }); };
-    new HttpExchange(this.permit, this.#exchange, this.#context, resolve, this.#began).start(connection);
+    new Http1Exchange(this.permit, this.#exchange, this.#context, resolve, this.#began).start(connection);
   }
 
   unreachable({ code, message, extras }: SallyportError): void {
@@ -183,7 +183,7 @@ export class Http2Exchange implements StreamSeeker, Http2UploadUser, AnswerUser,
     if (!allowed) return this.#fail('upstream_reset', `${this.#where} did not take the request, and there is no budget to try again.`);
     if (byHttp1) {
       this.#context.http2.learn(this.permit, false);
-      this.plain(undefined);
+      this.overHttp1(undefined);
     } else {
       this.#seek();
     }

@@ -11,9 +11,9 @@ import { dialOrigin, type OriginConnection, type Protocol } from './origin-conne
 export interface StreamSeeker {
   readonly permit: Permit;
   /** A stream is reserved. */
-  given(session: OriginSession): void;
+  reserved(session: OriginSession): void;
   /** The origin speaks HTTP/1.1 only. `connection` is one that nobody has used. */
-  plain(connection: OriginConnection | undefined): void;
+  overHttp1(connection: OriginConnection | undefined): void;
   /** No connection could be made. */
   unreachable(error: SallyportError): void;
 }
@@ -64,7 +64,7 @@ export class Http2Sessions {
   /** Calls back at once where it can. */
   ask(seeker: StreamSeeker): void {
     const { scheme, pool_key } = seeker.permit;
-    if (scheme === 'https' && this.speaksHttp2(seeker.permit) === false) return seeker.plain(undefined);
+    if (scheme === 'https' && this.speaksHttp2(seeker.permit) === false) return seeker.overHttp1(undefined);
     let line = this.#lines.get(pool_key);
     if (line === undefined) {
       line = { key: pool_key, sessions: [], waiting: [], dialling: undefined, serving: false };
@@ -100,7 +100,7 @@ export class Http2Sessions {
       }
       line.waiting.splice(index, 1);
       session.reserve();
-      seeker.given(session);
+      seeker.reserved(session);
     }
     line.serving = false;
     this.#dial(line);
@@ -136,7 +136,7 @@ export class Http2Sessions {
     if (!speaks) {
       let unused: OriginConnection | undefined = connection;
       for (const seeker of line.waiting.splice(0)) {
-        seeker.plain(unused);
+        seeker.overHttp1(unused);
         unused = undefined;
       }
       this.#tidy(line);

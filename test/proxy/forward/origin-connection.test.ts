@@ -7,7 +7,7 @@ import { Stop } from '../../../proxy/enforce/stop.ts';
 import type { DialContext } from '../../../proxy/forward/context.ts';
 import { forwardLimits } from '../../../proxy/forward/limits.ts';
 import { dialOrigin, type Protocol } from '../../../proxy/forward/origin-connection.ts';
-import { OriginSessions } from '../../../proxy/forward/origin-sessions.ts';
+import { TlsSessions } from '../../../proxy/forward/origin-sessions.ts';
 import { UpstreamPool } from '../../../proxy/forward/pool.ts';
 import { originContext } from '../../../proxy/forward/roots.ts';
 import { Sweep } from '../../../proxy/wire/sweep.ts';
@@ -25,7 +25,7 @@ test.before(async () => {
 });
 
 const contextFor = (secureContext: DialContext['secureContext'] = originContext(authority.cert, () => [])): DialContext =>
-  ({ clock: systemClock, sweep: new Sweep(systemClock), limits: forwardLimits, pool: new UpstreamPool(forwardLimits), secureContext, sessions: new OriginSessions() });
+  ({ clock: systemClock, sweep: new Sweep(systemClock), limits: forwardLimits, pool: new UpstreamPool(forwardLimits), secureContext, sessions: new TlsSessions() });
 
 const permitTo = (port: number, scheme: Permit['scheme'] = 'https'): Permit => makePermit({
   egress_id: 'egr_test', run_id: 'run_test', kind: 'http', scheme, host: 'origin.test', port, authority: `origin.test:${port}`, method: 'GET', target: '/', raw: false, upgrade: undefined,

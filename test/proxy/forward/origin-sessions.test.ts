@@ -1,10 +1,10 @@
 import test from 'ava';
-import { OriginSessions } from '../../../proxy/forward/origin-sessions.ts';
+import { TlsSessions } from '../../../proxy/forward/origin-sessions.ts';
 
 const session = (text: string): Buffer => Buffer.from(text);
 
 test('a session is believed until its time and no longer, and only under its key', (t) => {
-  const sessions = new OriginSessions();
+  const sessions = new TlsSessions();
   sessions.put('one', { session: session('a'), until: 1000 });
   t.is(sessions.get('other', 0), undefined);
   t.deepEqual(sessions.get('one', 999)?.session, session('a'));
@@ -13,7 +13,7 @@ test('a session is believed until its time and no longer, and only under its key
 });
 
 test('the newest of a key counts, until it is forgotten', (t) => {
-  const sessions = new OriginSessions();
+  const sessions = new TlsSessions();
   sessions.put('one', { session: session('a'), until: 1000 });
   sessions.put('one', { session: session('b'), until: 500 });
   t.deepEqual(sessions.get('one', 0), { session: session('b'), until: 500 });
@@ -22,7 +22,7 @@ test('the newest of a key counts, until it is forgotten', (t) => {
 });
 
 test('of very many sessions the oldest go, and one that is too large is not kept', (t) => {
-  const sessions = new OriginSessions();
+  const sessions = new TlsSessions();
   for (let index = 0; index < 2000; index++) sessions.put(String(index), { session: session('a'), until: 1000 });
   sessions.put('0', { session: session('again'), until: 1000 });
   sessions.put('more', { session: session('a'), until: 1000 });
