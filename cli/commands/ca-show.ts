@@ -9,7 +9,7 @@ export function define(command: Command, environment: Environment): void {
     const folder = dataFolderOf(options, environment);
     const all = inspectDataFolder(folder) ? viewAuthorities(folder, Date.now()) : [];
     if (options.json === true) printJson({ authorities: all.map((one) => authorityRow(one)) });
-    else if (all.length === 0) printLines(['There is no authority yet. The first run that is looked into makes it, or sallyport ca export.']);
+    else if (all.length === 0) printLines(['There is no authority yet. sallyport up, the first run or sallyport ca export makes it.']);
     else printLines(all.flatMap((one) => authorityLines(one)));
   });
   example(command, 'sallyport ca show');

@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import { existsSync } from 'node:fs';
 import { SallyportError, toSallyportError } from '../../contracts/errors.ts';
+import { systemRoots } from '../../proxy/forward/roots.ts';
+import { viewAuthorities } from '../../proxy/intercept/authorities.ts';
 import { inspectHost, type HostCheck } from '../../sandbox/doctor.ts';
 import { apiOf, dataFolderOf, dataOption, example, jsonOption, printJson, printLines, type TargetOptions } from '../command.ts';
 import type { Environment } from '../config.ts';
@@ -19,6 +21,8 @@ async function doctor(options: TargetOptions, environment: Environment): Promise
     ...host,
     check('node', 'ok', `This is Node ${process.versions.node}.`),
     checkDataFolder(dataFolderOf(options, environment)),
+    checkAuthority(dataFolderOf(options, environment)),
+    checkRoots(),
     await checkControlPlane(options, environment),
     checkDatabase(environment),
     checkCompiler(),
@@ -45,6 +49,24 @@ function checkDataFolder(folder: string): HostCheck {
     const error = toSallyportError(thrown);
     return check('data folder', 'missing', error.message, error.extras.next_steps ?? [error.entry.next]);
   }
+}
+
+/** The data folder itself is another check's. */
+function checkAuthority(folder: string): HostCheck {
+  try {
+    const signing = existsSync(folder) ? viewAuthorities(folder, Date.now()).find(({ role }) => role === 'signs') : undefined;
+    return check('authority', 'ok', signing === undefined ? 'There is none yet; sallyport up or the first run makes it.' : `Sallyport CA ${signing.id} vouches for the proxy where it looks into TLS.`);
+  } catch (thrown) {
+    const error = toSallyportError(thrown);
+    return check('authority', 'missing', error.message, error.extras.next_steps ?? [error.entry.next]);
+  }
+}
+
+function checkRoots(): HostCheck {
+  const { length } = systemRoots();
+  return length > 0
+    ? check('roots', 'ok', `This system trusts ${length} authorities; by them origins in TLS are verified.`)
+    : check('roots', 'limited', 'This system trusts no authority, so where TLS is looked into no origin can be verified.', ['Install the package ca-certificates, or give sallyport up some by --upstream-ca FILE.']);
 }
 
 async function checkControlPlane(options: TargetOptions, environment: Environment): Promise<HostCheck> {
