@@ -82,7 +82,7 @@ const kinds: Readonly<Record<string, (t: ExecutionContext, run: FakeRun) => Prom
     return {
       passes: async () => {
         const text = `data: ${++sent}\n\n`;
-        under.get(target)!.response.write(text);
+        (under.get(target)!.response as ServerResponse).write(text);
         await client.until('an event', (all) => all.includes(text));
       },
       ended: () => client.ended(),
@@ -137,7 +137,7 @@ const kinds: Readonly<Record<string, (t: ExecutionContext, run: FakeRun) => Prom
     return {
       passes: async () => {
         const one = `data: ${++sent}\n\n`;
-        under.get(target)!.response.write(one);
+        (under.get(target)!.response as ServerResponse).write(one);
         await until('an event', () => text.includes(one));
       },
       ended: () => closed,

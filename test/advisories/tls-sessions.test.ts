@@ -7,6 +7,7 @@
  */
 import test, { type ExecutionContext } from 'ava';
 import type { TLSSocket } from 'node:tls';
+import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { writeFile } from 'node:fs/promises';
 import { readTrusted } from '../../proxy/intercept/authorities.ts';
@@ -91,7 +92,7 @@ for (const http2 of [false, true]) {
 
 test('a run resumes its own sessions with an origin, and another run\'s first handshake is whole', async (t) => {
   // Closes after each answer, so that each needs a connection.
-  const origin = await startTlsOrigin(t, { tls: scene().authority.issue({ names: ['DNS:site.test'] }), respond: (_request, response) => { response.setHeader('connection', 'close').end('x'); } });
+  const origin = await startTlsOrigin(t, { tls: scene().authority.issue({ names: ['DNS:site.test'] }), respond: (_request, response) => { (response as ServerResponse).writeHead(200, { connection: 'close' }).end('x'); } });
   const to = `site.test:${origin.port}`;
   const [one, other] = [await lookedInto(scene(), { port: origin.port }), await lookedInto(scene(), { port: origin.port })];
   for (const run of [one, one, other, other, one]) await ask(t, run, to, '/', false);
