@@ -18,6 +18,11 @@ export interface AllowEntry {
   readonly path_prefix: string | null;
 }
 
+/** Whether an entry speaks of this canonical host. */
+export function speaksOf(entry: Pick<AllowEntry, 'host'>, host: string): boolean {
+  return entry.host === host || (entry.host.startsWith('*.') && host.endsWith(entry.host.slice(1)));
+}
+
 /** As curl's `--resolve`: this name and port is dialled at that address, which is still classified. */
 export interface ResolveEntry {
   readonly host: string;

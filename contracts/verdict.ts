@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import type { Decision, Reason } from './decision.ts';
 import type { ErrorCode } from './errors.ts';
 import { formatAuthority } from './host.ts';
+import { speaksOf, type RunPolicy } from './run-policy.ts';
 
 /** What was judged, as far as the words for it go. */
 export interface Judged {
@@ -29,8 +30,8 @@ const coreOrder: readonly string[] = ['core.metadata_address', 'core.self_addres
 const defaultDeny = 'core.default_deny';
 
 interface About {
-  /** Whether TLS of the run is looked into. */
-  readonly intercept: boolean;
+  /** Of the run. */
+  readonly policy: Pick<RunPolicy, 'intercept' | 'allow'>;
   /** What was judged where it is about an address that the host does not say itself. */
   readonly address?: string | undefined;
 }
@@ -51,11 +52,16 @@ export function verdictOf(decision: Decision, judged: Judged, about: About): Ver
   };
 }
 
+/** To a shell (POSIX, 2.2). */
+const oneWord = /^[\w.,:/@%+=~-]+$/;
+
 /** The options that would allow exactly this. What goes through a tunnel is judged where somebody can look at it, or is not looked at. */
-function allowOptions({ act, host, port, method }: Judged, { intercept }: About): string {
+function allowOptions({ act, host, port, method, path }: Judged, { policy }: About): string {
   const allow = `--allow ${formatAuthority(host, port)}`;
-  if (act === 'request') return `${allow}:${method}`;
-  const judgedInside = intercept ? allow : port === 443 ? `--intercept and ${allow}` : `${allow} (and --intercept where it is TLS)`;
+  // Whoever has allowed some paths of a host is not to be led to allow all. A path is the agent's, and an operator may paste it into a shell.
+  const narrow = policy.allow.some((entry) => entry.path_prefix !== null && speaksOf(entry, host));
+  if (act === 'request') return `${allow}:${method}${narrow && path !== undefined && path.length <= longestPath && oneWord.test(path) ? `:${path}` : ''}`;
+  const judgedInside = policy.intercept ? allow : port === 443 ? `--intercept and ${allow}` : `${allow} (and --intercept where it is TLS)`;
   return `${judgedInside}, or ${allow}:TUNNEL to let its bytes through unseen`;
 }
 

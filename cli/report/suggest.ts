@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { bracketed } from '../allow-option.ts';
-import type { RunPolicy } from '../../contracts/run-policy.ts';
+import { speaksOf, type RunPolicy } from '../../contracts/run-policy.ts';
 import type { Exchange } from './egress.ts';
 
 /** Meters by the names that `--budget` takes. */
@@ -17,7 +17,7 @@ export function flagFor(exchange: Exchange, policy: RunPolicy): string | undefin
       // A rule that forbids stays, whatever the run allows.
       if (!exchange.byDefault) return undefined;
       if (exchange.act === 'connect') return tunnelFlags(exchange, place, policy);
-      return `--allow ${oneWord(`${place}:${exchange.method}${blockedByPath(exchange, policy) ? `:${exchange.path}` : ''}`)}`;
+      return `--allow ${oneWord(`${place}:${exchange.method}${withPath(exchange, policy) ? `:${exchange.path}` : ''}`)}`;
     }
     case 'core.non_public_address': {
       const address = exchange.address ?? (isIP(exchange.host) === 0 ? null : exchange.host);
@@ -43,10 +43,9 @@ function wouldBeCode({ code, observed, byDefault }: Exchange): string | null {
   return observed !== 'deny' ? code : byDefault ? 'policy_denied' : 'needs_interception';
 }
 
-/** Host, port and method are allowed already, so it was the path. */
-function blockedByPath({ host, port, method }: Exchange, policy: RunPolicy): boolean {
-  return policy.allow.some((rule) => (rule.host === host || (rule.host.startsWith('*.') && host.endsWith(rule.host.slice(1))))
-    && rule.ports.includes(port) && (rule.methods.includes(method) || rule.methods.includes('*')));
+/** Whoever has allowed some paths of a host is not led to allow all of them. */
+function withPath({ host, path }: Exchange, { allow }: RunPolicy): boolean {
+  return path !== '' && allow.some((entry) => entry.path_prefix !== null && speaksOf(entry, host));
 }
 
 /** The path is the agent's, and what is suggested is pasted into a shell: there it must be one word and nothing else (POSIX, 2.2.2). */

@@ -2,7 +2,7 @@ import { classifyAddress } from '../../contracts/addresses.ts';
 import type { Act, PolicyInputParts } from '../../contracts/policy-input.ts';
 import { formatAuthority, parseAuthority } from '../../contracts/host.ts';
 import { judgeTarget } from '../../contracts/path.ts';
-import type { RunPolicy } from '../../contracts/run-policy.ts';
+import { speaksOf, type RunPolicy } from '../../contracts/run-policy.ts';
 import { addressOf, type Judged } from '../../contracts/verdict.ts';
 import { invalid } from '../http/validation.ts';
 import type { Run } from '../runs/rules.ts';
@@ -88,7 +88,7 @@ const otherPathsMax = 24;
 /** Other paths of the same host and port, where the run's own entries name one. */
 export function otherPathsOf({ host, port, is_ip_literal, scheme, act, path }: Question, { allow }: Pick<RunPolicy, 'allow'>): readonly Question[] {
   if (act === 'connect') return [];
-  const ofHost = allow.filter((entry) => (entry.host === host || (entry.host.startsWith('*.') && host.endsWith(entry.host.slice(1)))) && entry.ports.includes(port) && entry.methods[0] !== 'TUNNEL');
+  const ofHost = allow.filter((entry) => speaksOf(entry, host) && entry.ports.includes(port) && entry.methods[0] !== 'TUNNEL');
   return ofHost.flatMap(({ methods, path_prefix }) => {
     const target = judgeTarget(path_prefix ?? '/');
     if (!target.ok || target.path === path) return [];

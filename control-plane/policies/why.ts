@@ -44,7 +44,7 @@ export async function explain(services: Services, engine: Engine, run_id: string
     return { ...known, effect: 'allow', code: null, reasons: [], next_steps: ['This is the API of your own run (/chat/...); policy and budget have no say in it.'] };
   }
   const decide = (one: Question): Decision => engine.decide(buildPolicyInput(partsOf(one, run, now)));
-  const judge = (one: Question): Answer => answerTo(decide, one, run.policy.intercept);
+  const judge = (one: Question): Answer => answerTo(decide, one, run.policy);
   const { decision, ...answer } = judge(question);
   const shown = decision.reasons.filter(({ visible_to_agent }) => visible_to_agent || !forAgent);
   const next_steps = [...inTheWay(run, budget), ...answer.next_steps, ...alternatives(answer, question, run.policy, judge), ...notes(run, answer, question)];
@@ -59,23 +59,23 @@ interface Answer {
 }
 
 /** As `proxy/enforce/` takes it: a request in TLS needs its tunnel, and a tunnel that nobody may look into a rule that lets it pass unseen. */
-function answerTo(decide: (question: Question) => Decision, question: Question, intercept: boolean): Answer {
+function answerTo(decide: (question: Question) => Decision, question: Question, policy: RunPolicy): Answer {
   const first = decide(question.scheme === 'https' ? tunnelTo(question) : question);
-  if (first.effect !== 'allow') return refusal(first, question, intercept);
+  if (first.effect !== 'allow') return refusal(first, question, policy);
   const allowed = (decision: Decision, next_steps: readonly string[] = []): Answer => ({ effect: 'allow', code: null, next_steps, decision });
   if (question.act === 'request' && question.scheme === 'http') return allowed(first);
   if (first.obligations.some(({ type }) => type === 'passthrough')) return allowed(first, question.act === 'request' ? ['It goes through an opaque tunnel: nobody looks inside, so method and path do not matter.'] : []);
   if (question.act === 'request') {
     const inside = decide(question);
-    return inside.effect === 'allow' ? allowed(inside) : refusal(inside, question, intercept);
+    return inside.effect === 'allow' ? allowed(inside) : refusal(inside, question, policy);
   }
-  if (intercept) return allowed(first, ['Each request inside this tunnel, and inside its TLS, is judged by itself; anything else is refused.']);
+  if (policy.intercept) return allowed(first, ['Each request inside this tunnel, and inside its TLS, is judged by itself; anything else is refused.']);
   if (question.scheme === 'http' && question.port !== 443) return allowed(first, ['Plain HTTP inside this tunnel is judged request by request; anything else is refused.']);
   return { effect: 'deny', code: 'needs_interception', next_steps: [interceptStep(question)], decision: first };
 }
 
-function refusal(decision: Decision, question: Question, intercept: boolean): Answer {
-  const { effect, code, next_steps } = verdictOf(decision, question, { intercept });
+function refusal(decision: Decision, question: Question, policy: RunPolicy): Answer {
+  const { effect, code, next_steps } = verdictOf(decision, question, { policy });
   return { effect, code, next_steps: next_steps.length > 0 || code.startsWith('core.') ? next_steps : [errorCatalogue[code as ErrorCode].next], decision };
 }
 

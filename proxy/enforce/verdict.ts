@@ -9,7 +9,7 @@ import type { LiveRun } from '../runs.ts';
 /** A decision against the egress of a run as a refusal. `address` is what was judged where it is about one. */
 export function denialByDecision(decision: Decision, { snapshot }: LiveRun, egress: Egress, address?: string): Denial {
   const { reasons } = decision;
-  const { effect, code, detail, next_steps } = verdictOf(decision, egress, { intercept: snapshot.policy.intercept, address });
+  const { effect, code, detail, next_steps } = verdictOf(decision, egress, { policy: snapshot.policy, address });
   switch (code) {
     case 'approval_required': case 'policy_denied': {
       const problem = new SallyportError(code, detail);

@@ -24,7 +24,7 @@ const table: readonly (readonly [what: string, decision: Decision, judged: Judge
 ];
 for (const [what, decision, act, address, code, steps] of table) {
   test(`${what}: ${code}, with the step that helps`, (t) => {
-    const verdict = verdictOf(decision, act, { intercept: false, address });
+    const verdict = verdictOf(decision, act, { policy: { intercept: false, allow: [] }, address });
     t.is<string, string>(verdict.code, code);
     t.deepEqual(verdict.next_steps, [...steps]);
     t.regex(verdict.detail, /^[A-Z].*\.$/);
@@ -32,8 +32,17 @@ for (const [what, decision, act, address, code, steps] of table) {
 }
 
 test('where TLS is looked into already, nobody is told to ask for it', (t) => {
-  const { next_steps } = verdictOf(denied('core.default_deny'), { ...judged, act: 'connect', port: 443, method: 'CONNECT', path: undefined }, { intercept: true });
+  const { next_steps } = verdictOf(denied('core.default_deny'), { ...judged, act: 'connect', port: 443, method: 'CONNECT', path: undefined }, { policy: { intercept: true, allow: [] } });
   t.deepEqual(next_steps, ['Ask the operator to allow it: --allow site.test:443, or --allow site.test:443:TUNNEL to let its bytes through unseen. Another route will be refused as well.']);
+});
+
+test('whoever has allowed some paths of a host is not led to allow all, nor to paste what an agent has put into a path', (t) => {
+  const of = (path: string, host = '*.test', path_prefix: string | null = '/docs') =>
+    verdictOf(denied('core.default_deny'), { ...judged, path }, { policy: { intercept: true, allow: [{ id: 'a', host, ports: [80], methods: ['GET'], path_prefix }] } }).next_steps[0]!;
+  t.regex(of('/a'), /: --allow site\.test:80:GET:\/a\. Another/);
+  for (const [path, host, path_prefix] of [['/a', 'other.test', '/docs'], ['/a', 'site.test', null], ['/a;id', 'site.test', '/docs'], ['/$(id)', 'site.test', '/docs'], [`/${'a'.repeat(200)}`, 'site.test', '/docs']] as const) {
+    t.regex(of(path, host, path_prefix), /: --allow site\.test:80:GET\. Another/);
+  }
 });
 
 test('the address to ask why at names the act without its query, and no method where GET is meant', (t) => {

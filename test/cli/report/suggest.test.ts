@@ -52,6 +52,10 @@ for (const [code, port, byDefault, intercept, flag] of tunnels) {
   });
 }
 
+test('where some paths of a host are allowed, another method is suggested with its path too', (t) => {
+  t.is(suggested('policy_denied', { path: '/api/x', method: 'POST', default: true }), '--allow site.example:80:POST:/api/x');
+});
+
 test('a request inside TLS is suggested with its method and port', (t) => {
   t.is(suggested('policy_denied', { scheme: 'https', port: 443, method: 'POST', default: true }, true), '--allow site.example:443:POST');
 });
