@@ -16,6 +16,8 @@ export interface Http2Host {
   gave(bytes: number): void;
   /** A piece of a body was read. */
   took(): void;
+  /** It was refused because its run asks for too much. */
+  pressed(): void;
   /** The stream is closed. `wasted`: before its answer was whole. */
   closed(exchange: Http2ClientExchange, wasted: boolean): void;
   /** In the time of the sweep. */
@@ -101,6 +103,7 @@ export class Http2ClientExchange implements Exchange, Transfer {
     this.#stream.respond(fields, { ...ours, endStream: body === undefined });
     if (body !== undefined) this.#stream.end(body);
     this.#finish(this.#host.linger_ms);
+    if (refusal.code === 'rate_limited') this.#host.pressed();
   }
 
   openTunnel(): Duplex {

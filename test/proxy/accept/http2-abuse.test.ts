@@ -220,3 +220,24 @@ test('refusals that nobody reads hold the client up, not the memory', async (t) 
   t.true(world.exchanges.length < 1000, String(world.exchanges.length));
   t.true(grown.heapUsed - before.heapUsed + grown.external - before.external < 100 * megabyte);
 });
+
+test('who goes on in spite of rate_limited, all at once, is refused a few times and then left; other refusals cost nothing', async (t) => {
+  const world = await startHttp2(t, (exchange) => {
+    exchange.refuse(catalogueRefusal(exchange.head.target === '/often' ? 'rate_limited' : 'policy_denied', 'No.'));
+    return Promise.resolve();
+  });
+  const patient = rawConnect(world.port);
+  t.teardown(() => { patient.socket.destroy(); });
+  patient.send(many(100, (index) => headers(odd(index), get())));
+  await patient.next('the end of the last refusal', ({ stream, flag }) => stream === odd(99) && (flag & flags.end_stream) !== 0);
+  t.is(world.exchanges.length, 100);
+
+  const client = rawConnect(world.port);
+  t.teardown(() => { client.socket.destroy(); });
+  client.send(many(100, (index) => headers(odd(index), get('/often'))));
+  const ended = await client.closed();
+  t.true(ended === codes.enhance_your_calm || ended === undefined, String(ended));
+  const pressed = world.exchanges.length - 100;
+  // Of what may be wasted each takes 16; a loaded machine takes its time.
+  t.true(pressed >= wasteBurst / 16 && pressed < 40, String(pressed));
+});
