@@ -22,6 +22,14 @@ export interface Terminated {
   readonly version: string;
 }
 
+/** TLS has no reset of its own; whoever needs one has to reach below. */
+const below = new WeakMap<Duplex, Duplex>();
+
+/** The connection that TLS which ends here goes over; of any other stream the stream itself. */
+export function belowTls(stream: Duplex): Duplex {
+  return below.get(stream) ?? stream;
+}
+
 /** What clients say who do not believe in our CA (RFC 8446, section 6.2), as OpenSSL names it. */
 const distrust = /ALERT_(?:UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN|UNSUPPORTED_CERTIFICATE|CERTIFICATE_REVOKED|CERTIFICATE_EXPIRED)/;
 
@@ -31,6 +39,7 @@ const distrust = /ALERT_(?:UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_UNKNOWN|UNSUPP
  */
 export function terminate(stream: Duplex, { context, protocols, sweep, handshake_ms }: TerminateOptions, done: (terminated: Terminated) => void, failed: (problem: string) => void): void {
   const secure = new TLSSocket(stream, { isServer: true, secureContext: context, ALPNProtocols: [...protocols] });
+  below.set(secure, stream);
   let problem: NodeJS.ErrnoException | undefined;
   let late = false;
   const watched = {

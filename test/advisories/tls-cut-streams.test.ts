@@ -9,12 +9,13 @@ import test, { type ExecutionContext } from 'ava';
 import { once } from 'node:events';
 import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { duplexPair } from 'node:stream';
 import { createServer } from 'node:tls';
 import { runPolicySchema } from '../../contracts/run-policy.ts';
 import type { FakeRun } from '../helpers/fake-control-plane.ts';
-import { head, type RawClient } from '../helpers/proxy-worker.ts';
-import { askHttp2, fileTlsScene, insideHttp1, insideHttp2, lookedInto } from '../helpers/tls-scene.ts';
+import { head, RawClient } from '../helpers/proxy-worker.ts';
+import { askHttp2, fileTlsScene, insideHttp1, insideHttp2, lookedInto, openTunnel, tryTls } from '../helpers/tls-scene.ts';
 import { event, until, within } from '../helpers/wait.ts';
 import { echo, frame, handshakeFields } from '../helpers/web-socket.ts';
 
@@ -308,5 +309,42 @@ for (const meter of ['bytes_in', 'bytes_out'] as const) {
     const text = await ended;
     t.false(text.includes('\x88\x02'), 'no clean end');
     await exhausted(t, run, meter);
+  });
+}
+
+/** Types of the records of TLS in what came (RFC 8446, section 5.1). */
+function recordTypes(bytes: Buffer): readonly number[] {
+  const types: number[] = [];
+  for (let at = 0; at + 5 <= bytes.length; at += 5 + bytes.readUInt16BE(at + 3)) types.push(bytes[at]!);
+  return types;
+}
+
+for (const channel of ['credentials', 'jail'] as const) {
+  test(`a download to a client of HTTP/1.0, who knows its end by the close alone, does not end like a whole one (${channel})`, async (t) => {
+    const alert = 21;
+    const ends: boolean[] = [];
+    for (const [kind, limits] of [['download', { bytes_in: limit }], ['quick', {}]] as const) {
+      const run = await lookedInto(scene(), { channel, limits });
+      const tunnel = await openTunnel(scene(), run);
+      const [near, far] = duplexPair();
+      const came: Buffer[] = [];
+      let reset = false;
+      tunnel.on('data', (bytes: Buffer) => { came.push(bytes); }).on('error', () => { reset = true; }).on('close', () => { far.end(); });
+      tunnel.pipe(far).pipe(tunnel);
+      // By 1.2 its alerts can be told from the rest.
+      const { secure } = await tryTls(scene(), near as unknown as Socket, { maxVersion: 'TLSv1.2' });
+      const closed = event('the close of the tunnel', tunnel, 'close');
+      const client = new RawClient(secure).send(`GET ${fresh(kind)} HTTP/1.0\r\nHost: ${host()}\r\n\r\n`);
+      await closed;
+      const { text } = client;
+      t.regex(text, /^HTTP\/1\.[01] 200 /);
+      if (kind === 'download') {
+        t.notRegex(text, /content-length|transfer-encoding/i);
+        t.is(reset, channel === 'credentials');
+        await exhausted(t, run, 'bytes_in');
+      }
+      ends.push(recordTypes(Buffer.concat(came)).includes(alert));
+    }
+    t.deepEqual(ends, [false, true], 'only the whole one ends with the alert that says so');
   });
 }
