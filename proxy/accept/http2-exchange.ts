@@ -47,6 +47,8 @@ export class Http2ClientExchange implements Exchange, Transfer {
   #bodiless = false;
   #hasTrailers = false;
   #trailers: HeaderList = [];
+  /** Trailers of the request: they may be here before anybody reads its body. */
+  #came: HeaderList = [];
   #sink: BodySink | undefined;
   #bodyEnded = false;
   #delivered = 0;
@@ -72,6 +74,7 @@ export class Http2ClientExchange implements Exchange, Transfer {
     this.form = form;
     this.head = head;
     this.#bodyEnded = head.framing.kind === 'none';
+    if (!this.#bodyEnded) stream.once('trailers', (_headers, _flags, raw: string[]) => { this.#came = raw; });
     stream.on('aborted', this.#onAway).on('close', this.#onClose).on('drain', () => { this.events?.drained(); });
     // Whatever went wrong, 'close' follows and says all that matters.
     stream.on('error', ignore);
@@ -121,14 +124,11 @@ export class Http2ClientExchange implements Exchange, Transfer {
       this.#stream.additionalHeaders({ ':status': 100 });
     }
     this.#sink = sink;
-    let trailers: HeaderList | string = [];
-    this.#stream.on('trailers', (_headers, _flags, raw: string[]) => {
-      trailers = hasCleanValues(raw) ? judgeTrailers(raw) : 'a trailer has control characters';
-    });
     this.#stream.on('end', () => {
       // One that was reset ends as well, and 'aborted' does not say so of HEAD, whose answer Node has ended from the start.
       if (this.#finished || this.isGone || this.#stream.closed || this.#bodyEnded) return;
       this.#bodyEnded = true;
+      const trailers = hasCleanValues(this.#came) ? judgeTrailers(this.#came) : 'a trailer has control characters';
       if (typeof trailers === 'string') sink.fail(`The body can't be read one way only: ${trailers}.`);
       else sink.end(trailers);
     });

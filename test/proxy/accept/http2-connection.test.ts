@@ -219,6 +219,32 @@ test('trailers of a request are passed on, and those that may not be are not', a
   }
 });
 
+test('trailers that came before anybody read the body are not lost, nor taken unseen', async (t) => {
+  const told = Promise.withResolvers<void>();
+  const world = await startHttp2(t, async (exchange) => {
+    // As a request does that waits for its permit.
+    await told.promise;
+    try {
+      answer(exchange, JSON.stringify((await bodyOf(exchange)).trailers));
+    } catch (error) {
+      answer(exchange, (error as Error).message);
+    }
+  });
+  const raw = rawConnect(world.port);
+  t.teardown(() => { raw.socket.destroy(); });
+  const request = (stream: number, trailer: readonly [string, string]): Buffer => Buffer.concat([
+    headers(stream, [[':method', 'POST'], [':scheme', 'http'], [':authority', 'api.test'], [':path', '/']], false), frame(types.data, 0, stream, Buffer.from('body')), headers(stream, [trailer]),
+  ]);
+  raw.send(request(1, ['x-sum', '1']), request(3, ['authorization', 'x']), frame(types.ping, 0, 0, Buffer.alloc(8)));
+  // By then all that was sent before has been read.
+  await raw.next('the answer to PING', ({ type, flag }) => type === types.ping && flag === flags.ack);
+  told.resolve();
+  for (const [stream, expected] of [[1, '["x-sum","1"]'], [3, "authorization can't be a trailer"]] as const) {
+    const { payload } = await raw.next('an answer', (one) => one.type === types.data && one.stream === stream && one.payload.length > 0);
+    t.true(payload.toString().includes(expected), payload.toString());
+  }
+});
+
 test('who waits for 100 gets it when somebody reads, and not with a refusal', async (t) => {
   const world = await startHttp2(t, async (exchange) => {
     if (exchange.head.target === '/no') exchange.refuse({ code: 'policy_denied', status: 403, title: 'No', detail: 'no', reasons: [], next_steps: [], egress_id: undefined });
