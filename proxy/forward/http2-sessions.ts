@@ -18,9 +18,13 @@ export interface StreamSeeker {
   unreachable(error: SallyportError): void;
 }
 
+/** A run may have as much of what is free: else one that has many origins keeps all others from theirs. */
+const shareOfRun = 4;
+
 /** All of one `Permit.pool_key`. */
 interface Line {
   readonly key: string;
+  readonly run_id: string;
   readonly sessions: OriginSession[];
   readonly waiting: StreamSeeker[];
   dialling: Dialling<OriginConnection> | undefined;
@@ -41,6 +45,7 @@ export class Http2Sessions {
   /** By run, host and port; whether HTTP/2 was agreed on last, and when, in the time of the sweep. */
   readonly #spoken = new Remembered<{ http2: boolean; at: number }>();
   #size = 0;
+  readonly #ofRun = new Map<string, number>();
   #closed = false;
 
   constructor(context: DialContext) {
@@ -67,7 +72,7 @@ export class Http2Sessions {
     if (scheme === 'https' && this.speaksHttp2(seeker.permit) === false) return seeker.overHttp1(undefined);
     let line = this.#lines.get(pool_key);
     if (line === undefined) {
-      line = { key: pool_key, sessions: [], waiting: [], dialling: undefined, serving: false };
+      line = { key: pool_key, run_id: seeker.permit.run_id, sessions: [], waiting: [], dialling: undefined, serving: false };
       this.#lines.set(pool_key, line);
     }
     line.waiting.push(seeker);
@@ -117,6 +122,11 @@ export class Http2Sessions {
     if (this.#size >= limits.sessions && !this.#makeRoom()) {
       return this.#fail(line, new SallyportError('overloaded', `This proxy has ${limits.sessions} connections of HTTP/2 to origins, and none to spare.`));
     }
+    const own = this.#ofRun.get(line.run_id) ?? 0;
+    const most = Math.max(1, Math.floor((limits.sessions - this.#size + own) / shareOfRun));
+    if (own >= most && !this.#makeRoom(line.run_id)) {
+      return this.#fail(line, new SallyportError('rate_limited', `A run may have ${most} connections of HTTP/2 to origins at present.`));
+    }
     const { permit } = first;
     const dialling = line.dialling = dialOrigin(permit, this.#context, offered);
     dialling.connected.then((connection) => {
@@ -147,7 +157,7 @@ export class Http2Sessions {
     if (connection.socket.destroyed) return this.#fail(line, upstreamFailure(undefined, where));
     const session = new OriginSession(connection, where, this.#context, { changed: (changed) => { this.#changed(line, changed); } });
     line.sessions.push(session);
-    this.#size++;
+    this.#count(line, 1);
     this.#serve(line);
   }
 
@@ -156,11 +166,18 @@ export class Http2Sessions {
       const index = line.sessions.indexOf(session);
       if (index >= 0) {
         line.sessions.splice(index, 1);
-        this.#size--;
+        this.#count(line, -1);
         if (!session.destroyed) session.retire();
       }
     }
     this.#serve(line);
+  }
+
+  #count({ run_id }: Line, change: 1 | -1): void {
+    this.#size += change;
+    const left = (this.#ofRun.get(run_id) ?? 0) + change;
+    if (left === 0) this.#ofRun.delete(run_id);
+    else this.#ofRun.set(run_id, left);
   }
 
   #fail(line: Line, error: SallyportError): void {
@@ -175,9 +192,10 @@ export class Http2Sessions {
     if (this.#closed) for (const session of line.sessions.filter(({ idle, usable }) => idle && usable)) session.retire();
   }
 
-  /** Closes one that nobody uses. */
-  #makeRoom(): boolean {
-    for (const { sessions } of this.#lines.values()) {
+  /** Closes one that nobody uses: the run's, or anybody's. */
+  #makeRoom(of?: string): boolean {
+    for (const { sessions, run_id } of this.#lines.values()) {
+      if (of !== undefined && run_id !== of) continue;
       const idle = sessions.find((session) => session.idle);
       if (idle === undefined) continue;
       idle.retire();

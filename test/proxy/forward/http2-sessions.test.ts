@@ -9,7 +9,7 @@ import type { Lifetime } from '../../helpers/lifetime.ts';
 import { listen } from '../../helpers/listen.ts';
 import { TestAuthority } from '../../helpers/test-authority.ts';
 import { until } from '../../helpers/wait.ts';
-import { startHttp2Origin, startHttp2World, startRawOrigin, type NodeOrigin, type RawPeer } from './http2-world.ts';
+import { startHttp2Origin, startHttp2World, startRawOrigin, type NodeOrigin, type RawPeer, type Running } from './http2-world.ts';
 import { onHeads, startOrigin, TestBudget } from '../wire-world.ts';
 
 const ok = [[':status', '200']] as const;
@@ -361,6 +361,26 @@ test('all that wait for a dial go by HTTP/1.1 when that is what it brings', asyn
   for (const { outcome } of all) t.like(await outcome, { kind: 'completed', status: 200, http_version: '1.1' });
   t.is(origin.connections(), 5);
   t.is((origin.seen.length), 5);
+});
+
+test('a run with many origins has its share of the connections, and leaves others theirs', async (t) => {
+  let heldStreams = 0;
+  const origins = await Promise.all(Array.from({ length: 5 }, () => startHttp2Origin(t, (stream, fields) => {
+    if (fields.includes('/held')) heldStreams++;
+    else stream.respond({ ':status': 200 }, { endStream: true });
+  })));
+  const { start } = startHttp2World(t, { forward: { sessions: 8 } });
+  const hold = (run_id: string, index: number): Running => start(origins[index]!.port, { path: '/held', permit: { run_id, pool_key: `${run_id} ${index}` } });
+  const running: Running[] = [];
+  for (const [run_id, index] of [['run_many', 0], ['run_many', 1], ['run_other', 2]] as const) {
+    running.push(hold(run_id, index));
+    await until('a held stream', () => heldStreams === running.length);
+  }
+  // A quarter of 8 is 2; that another run has one leaves 7.
+  t.like(await hold('run_many', 3).outcome, { kind: 'failed', code: 'rate_limited' });
+  t.like(await start(origins[4]!.port, { permit: { run_id: 'run_third', pool_key: 'run_third 4' } }).outcome, { kind: 'completed' });
+  for (const { client } of running) client.leave();
+  await until('its room', async () => (await start(origins[3]!.port, { permit: { run_id: 'run_many', pool_key: 'run_many 3' } }).outcome).kind === 'completed');
 });
 
 test('when there is no room for another connection, one that nobody uses makes it', async (t) => {
