@@ -44,7 +44,7 @@ const entries: readonly Entry[] = [
 async function main(argv: readonly string[]): Promise<void> {
   const environment = readEnvironment();
   const words = argv.filter((word) => !word.startsWith('-')).slice(0, 2);
-  const program = configure(new Command('sallyport'), 'The one guarded way out for AI agents.', 'sallyport run --allow example.org:80:GET -- curl -s http://example.org/');
+  const program = configure(new Command('sallyport'), 'The one guarded way out for AI agents.', 'sallyport run --allow example.org:GET -- curl -s https://example.org/');
   program.version('0.1.0', '--version');
   const chosen = entries.filter(({ name }) => name === words[0] || name === words.join(' '));
   // The others are there to be listed, and suggested.

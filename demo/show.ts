@@ -15,8 +15,8 @@ export function printWorld(options: readonly string[], canaries: readonly Canary
   console.log(`
 ${colour(painted, bold, 'A jailed agent does its job, then tries to get out.')}
 
-  A small internet, made for this: site.example (20.30.40.50) is a shop. Canaries listen where nobody
-  may ever come: ${canaries.map(({ address, port }) => `${address}:${port}`).join(', ')}.
+  A small internet, made for this: site.example (20.30.40.50) is a shop, in clear text and in TLS. Canaries
+  listen where nobody may ever come: ${canaries.map(({ address, port }) => `${address}:${port}`).join(', ')}.
 
   sallyport run ${options.join(' ').replaceAll(' --', ' \\\n      --')} -- sh agent.sh
 `);
@@ -64,7 +64,7 @@ export function printEnd({ story, faults, report, verified }: End, painted: Pain
   if (faults.length === 0) {
     console.log(`${colour(painted, green, `Nothing got out that policy did not allow: ${story.allowed} requests allowed and arrived, ${story.refused} refused and nobody saw them.`)}
 Your own first run:
-  mkdir /tmp/job && npx sallyport run --work /tmp/job --give-work --allow example.org:80:GET -- curl -s http://example.org/`);
+  mkdir /tmp/job && npx sallyport run --work /tmp/job --give-work --allow example.org:GET -- curl -s https://example.org/`);
     return;
   }
   console.log(colour(painted, red, 'This is not as it must be:'));

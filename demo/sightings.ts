@@ -1,9 +1,15 @@
 import type { Canary } from '../test/helpers/canary.ts';
-import type { Origin } from '../test/helpers/origin.ts';
+
+/** A server's own record. */
+export interface Site {
+  readonly scheme: 'http' | 'https';
+  readonly requests: readonly { readonly method: string; readonly target: string }[];
+  readonly connections: () => number;
+}
 
 /** What the outside saw: taken from the servers' own records, never from Sallyport's word. */
 export interface Sightings {
-  /** `GET /item/7` -> how often the site saw it. */
+  /** `GET https://site.example/item/7` -> how often the site saw it. */
   readonly requests: ReadonlyMap<string, number>;
   /** Connections that the site accepted, with or without a request on them. */
   readonly connections: number;
@@ -11,15 +17,19 @@ export interface Sightings {
   readonly canaries: ReadonlyMap<string, number>;
 }
 
-export function lookAround(site: Origin, canaries: readonly Canary[]): Sightings {
+export const siteName = 'site.example';
+
+export function lookAround(sites: readonly Site[], canaries: readonly Canary[]): Sightings {
   const requests = new Map<string, number>();
-  for (const { method, target } of site.requests) {
-    const key = `${method} ${target}`;
-    requests.set(key, (requests.get(key) ?? 0) + 1);
+  for (const { scheme, requests: seen } of sites) {
+    for (const { method, target } of seen) {
+      const key = `${method} ${scheme}://${siteName}${target}`;
+      requests.set(key, (requests.get(key) ?? 0) + 1);
+    }
   }
   return {
     requests,
-    connections: site.connections.length,
+    connections: sites.reduce((sum, { connections }) => sum + connections(), 0),
     canaries: new Map(canaries.map(({ address, port, contacts }) => [`${address}:${port}`, contacts.length])),
   };
 }

@@ -1,5 +1,5 @@
 import type { Event } from '../contracts/event.ts';
-import type { Sightings } from './sightings.ts';
+import { siteName, type Sightings } from './sightings.ts';
 
 /** One line of the timeline: an event of the verified export, and what the outside says about it. */
 export interface Line {
@@ -57,18 +57,21 @@ export function tell(events: readonly Event[], seen: Sightings): Story {
   return { lines, holes, allowed: count('allowed'), refused: count('refused') };
 }
 
-const keyOf = ({ payload }: Event): string => `${String(payload['method'])} ${String(payload['path'])}`;
-const isSite = ({ payload }: Event): boolean => payload['host'] === 'site.example' && payload['port'] === 80;
+const keyOf = ({ payload }: Event): string => `${String(payload['method'])} ${String(payload['scheme'])}://${String(payload['host'])}${String(payload['path'])}`;
+const ownPorts: Readonly<Record<string, number>> = { http: 80, https: 443 };
+const isOwnPort = ({ payload }: Event): boolean => payload['port'] === ownPorts[String(payload['scheme'])];
+const isSite = (event: Event): boolean => event.payload['host'] === siteName && isOwnPort(event);
 const times = (count: number): string => count === 1 ? 'once' : `${count} times`;
 
-function whatOf({ payload }: Event): string {
-  const port = payload['port'] === 80 ? '' : `:${String(payload['port'])}`;
-  return payload['act'] === 'connect' ? `CONNECT ${String(payload['host'])}${port}` : `${String(payload['method']).padEnd(6)} http://${String(payload['host'])}${port}${String(payload['path'])}`;
+function whatOf(event: Event): string {
+  const { act, scheme, method, host, port, path } = event.payload;
+  if (act === 'connect') return `CONNECT ${String(host)}:${String(port)}`;
+  return `${String(method).padEnd(6)} ${String(scheme)}://${String(host)}${isOwnPort(event) ? '' : `:${String(port)}`}${String(path)}`;
 }
 
 /** What a refusal must have been recorded for, by its code, at least so often. */
 const expected: Readonly<Record<string, number>> = {
-  policy_denied: 4, 'core.non_public_address': 1, 'core.metadata_address': 1, budget_exhausted: 3,
+  policy_denied: 5, 'core.host_mismatch': 1, 'core.non_public_address': 1, 'core.metadata_address': 1, budget_exhausted: 3,
 };
 
 /** A demo in which the agent didn't even try would prove nothing. */
@@ -76,7 +79,7 @@ export function jobFaults({ lines, allowed }: Story, { requests, exitCode }: { r
   const faults: string[] = [];
   if (exitCode !== 0) faults.push(`sallyport run ended with ${exitCode}.`);
   if (allowed !== requests) faults.push(`${allowed} requests were allowed, and the budget is ${requests}.`);
-  for (const what of ['GET    http://site.example/catalogue', 'GET    http://site.example/item/7', 'POST   http://site.example/orders']) {
+  for (const what of ['GET    http://site.example/catalogue', 'GET    https://site.example/item/7', 'POST   https://site.example/orders']) {
     if (!lines.some((line) => line.verdict === 'allowed' && line.what === what && /^20[01]$/.test(line.outcome))) faults.push(`The job is not done: ${what} has no good answer.`);
   }
   for (const [code, least] of Object.entries(expected)) {

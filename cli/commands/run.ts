@@ -32,7 +32,7 @@ export function define(command: Command, environment: Environment): void {
     .option('--env <name[=value]>', 'a variable for the agent; without a value, the one of this shell', (value: string, before: readonly string[] | undefined) => [...(before ?? []), value])
     .passThroughOptions()
     .action((argv: readonly string[], options: Options) => run(argv, options, environment));
-  example(command, 'sallyport run --allow example.org:80:GET --budget requests=20 -- curl -s http://example.org/')
+  example(command, 'sallyport run --allow example.org:GET --budget requests=20 -- curl -s https://example.org/')
     .addHelpText('after', '\nExit code: the agent\'s own; 77 when the run was cancelled or ran into a limit.');
 }
 

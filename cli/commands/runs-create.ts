@@ -37,7 +37,7 @@ export function define(command: Command, environment: Environment): void {
     .option('--proxy <host:port>', 'where the agent reaches the proxy (default: where the up of the data folder listens)')
     .passThroughOptions()
     .action((argv: readonly string[], options: Options) => argv.length > 0 ? createWithCommand(argv, options, environment) : create(options, environment));
-  example(command, 'eval "$(sallyport runs create --allow example.org:80:GET --env)"', 'sallyport runs create --allow example.org:80:GET --queue -- curl -s http://example.org/');
+  example(command, 'eval "$(sallyport runs create --allow example.org:80:GET --env)"', 'sallyport runs create --allow example.org:GET --queue -- curl -s https://example.org/');
 }
 
 async function createWithCommand(argv: readonly string[], options: Options, environment: Environment): Promise<void> {
