@@ -10,7 +10,7 @@ export function trustAdvice(data: string | undefined): readonly string[] {
   return [
     'TLS of this run is looked into, so the agent has to trust our authority (of each machine that serves it):',
     `  sallyport ca export${data === undefined ? '' : ` --data '${data.replaceAll("'", String.raw`'\''`)}'`} --out sallyport-ca.pem`,
-    '  cat /etc/ssl/certs/ca-certificates.crt sallyport-ca.pem > bundle.pem',
+    '  cat /etc/ssl/certs/ca-certificates.crt sallyport-ca.pem > bundle.pem    # Debian\'s public roots; other systems keep them elsewhere',
     '  Node takes ours alone: export NODE_EXTRA_CA_CERTS="$PWD/sallyport-ca.pem"',
     '  All others need the public roots and ours in one file:',
     `  export ${wholeBundle.map((name) => `${name}="$PWD/bundle.pem"`).join(' ')}`,

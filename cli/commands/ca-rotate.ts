@@ -24,7 +24,8 @@ export function define(command: Command, environment: Environment): void {
       rotateAuthorities(folder, now, overlap);
       const all = viewAuthorities(folder, Date.now());
       if (options.json === true) printJson({ authorities: all.map((one) => authorityRow(one)) });
-      else printLines([...all.flatMap((one) => authorityLines(one)), '', 'New jails trust all of these. Clients outside of jails need the new file: sallyport ca export.']);
+      else printLines([...all.flatMap((one) => authorityLines(one)), '', 'New jails trust all of these. Clients outside of jails need the new file: sallyport ca export.',
+        ...overlap === 0 ? ['The new one signs from now on: clients that do not have it yet, and jails that run already, can reach nothing in TLS.'] : []]);
     });
   example(command, 'sallyport ca rotate --overlap 48h', 'sallyport ca rotate --overlap 0');
 }

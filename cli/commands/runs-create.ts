@@ -74,7 +74,7 @@ async function create(options: Options, environment: Environment): Promise<void>
   const url = `http://${run.run_id}:${run.agent_token}@${proxy}`;
   // On standard error: what `eval` reads stays as it is, and nobody is surprised by the end.
   if (options.json !== true) process.stderr.write(`${run.run_id} ends in ${formatDuration(run.deadline_at - run.created_at)}; --budget wall_clock=1h gives it longer.\n`);
-  const advice = run.policy.intercept ? trustAdvice(options.data) : [];
+  const advice = run.policy.intercept ? trustAdvice(namedFolder(options, environment)) : [];
   if (options.json !== true) for (const line of advice) process.stderr.write(`${escapeText(line, 1000)}\n`);
   if (options.json === true) printJson({ ...run, proxy_url: url, ...advice.length > 0 && { trust: advice } });
   else if (options.env === true) printLines(exports(run, url, direct));
@@ -85,6 +85,11 @@ async function create(options: Options, environment: Environment): Promise<void>
       ...exports(run, url, direct).map((line) => `  ${line.replace(/^export /, '')}`),
     ]);
   }
+}
+
+/** Whoever follows the advice may not have our environment. */
+function namedFolder(options: Options, environment: Environment): string | undefined {
+  return options.data === undefined && (environment.remote !== undefined || environment.variable('SALLYPORT_DATA') === undefined) ? undefined : dataFolderOf(options, environment);
 }
 
 /** A server that an agent starts for itself is reached directly. */
