@@ -34,18 +34,15 @@ for (const version of ['HTTP/1.1', 'HTTP/2'] as const) {
       const before = { requests: site.requests.length, opened: site.opened };
       const authority = `${connect}:${site.port}`;
       const named = `${host}:${site.port}`;
-      const { secure, problem } = await tryTls(scene(), await openTunnel(scene(), run, authority), {
-        servername: sni ?? '', ...(sni === undefined && { checkServerIdentity: () => undefined }), ALPNProtocols: [version === 'HTTP/2' ? 'h2' : 'http/1.1'],
-      });
-      secure.destroy();
-      const namedInTls = sni === undefined || sni === connect;
-      t.is(problem === undefined, namedInTls, title);
-      if (!namedInTls) {
+      const options = { to: authority, servername: sni ?? '', ...(sni === undefined && { checkServerIdentity: () => undefined }) };
+      if (sni !== undefined && sni !== connect) {
+        const { secure, problem } = await tryTls(scene(), await openTunnel(scene(), run, authority), { ...options, ALPNProtocols: [version === 'HTTP/2' ? 'h2' : 'http/1.1'] });
+        secure.destroy();
+        t.truthy(problem, title);
         refused++;
         t.is(site.opened, before.opened, title);
         continue;
       }
-      const options = { to: authority, servername: sni ?? '', ...(sni === undefined && { checkServerIdentity: () => undefined }) };
       let status: number | undefined;
       let code: string | undefined;
       if (version === 'HTTP/2') ({ status, code } = await askHttp2(await insideHttp2(t, scene(), run, options), { ':authority': named }));
@@ -139,3 +136,18 @@ test.serial('a spelling of the host in CONNECT and in TLS is the same host in th
     if (expected !== undefined) t.deepEqual([site.requests.at(-1)?.authority, site.requests.at(-1)?.handshake.servername], [`${expected}:${site.port}`, expected === '127.0.0.1' ? false : expected]);
   }
 });
+
+for (const [title, options] of [['in a jail', { channel: 'jail' }], ['that is only observed', { policy: { mode: 'observe' } }]] as const) {
+  test.serial(`a run ${title} fares no better`, async (t) => {
+    const { site } = scene();
+    const run = await lookedInto(scene(), { hosts, ...options });
+    const named = `other.test:${site.port}`;
+    const before = site.requests.length;
+    t.is((await (await insideHttp1(t, scene(), run)).send(head('/', { host: named })).answer()).code, 'core.host_mismatch');
+    t.is((await askHttp2(await insideHttp2(t, scene(), run), { ':authority': named })).code, 'core.host_mismatch');
+    t.truthy((await tryTls(scene(), await openTunnel(scene(), run), { servername: 'other.test' })).problem);
+    t.deepEqual(await recordedRefusals(scene(), run, 3), ['core.host_mismatch', 'core.host_mismatch', 'core.host_mismatch']);
+    t.is(site.requests.length, before);
+    t.is((await askHttp2(await insideHttp2(t, scene(), run))).status, 200, 'and as well');
+  });
+}

@@ -5,9 +5,9 @@
  * Here each request is judged by itself, its host is the tunnel's, and its target a path. What is not is refused, the others go on.
  */
 import test from 'ava';
-import { head } from '../helpers/proxy-worker.ts';
+import { head, startLocalServer } from '../helpers/proxy-worker.ts';
 import { headers, preface, rawClient, settings, types } from '../helpers/http2-frames.ts';
-import { askHttp2, fileTlsScene, insideHttp1, insideHttp2, lookedInto, recordedRefusals, secureTunnel } from '../helpers/tls-scene.ts';
+import { askHttp2, fileTlsScene, insideHttp1, insideHttp2, lookedInto, openTunnel, recordedRefusals, secureTunnel } from '../helpers/tls-scene.ts';
 import { event, within } from '../helpers/wait.ts';
 
 const scene = fileTlsScene();
@@ -131,6 +131,22 @@ test('a line break in a field of HTTP/2 begins no other one: nghttp2 drops the f
   t.deepEqual([seen('/dropped'), seen('/smuggled')], [['site.test /dropped'], []]);
   const { headers: fields } = scene().site.requests.find(({ target }) => target === '/dropped')!;
   t.deepEqual([fields['x-break'], fields['x-kept'], fields.host], [undefined, 'yes', undefined]);
+});
+
+test('each stream of HTTP/2 in clear text inside a tunnel is judged in the same way', async (t) => {
+  const origin = await startLocalServer(t, () => { /* It has nothing to say. */ });
+  const run = await lookedInto(scene(), { hosts, port: origin.port });
+  const tunnel = await openTunnel(scene(), run, `site.test:${origin.port}`);
+  const client = rawClient(tunnel);
+  t.teardown(() => tunnel.destroy());
+  tunnel.resume();
+  const fields = (scheme: string, authority: string): Fields => [[':method', 'GET'], [':scheme', scheme], [':authority', `${authority}:${origin.port}`], [':path', '/clear']];
+  client.send(preface, settings(), headers(1, fields('http', 'other.test')), headers(3, fields('https', 'site.test')));
+  for (const [id, code] of [[1, 'core.host_mismatch'], [3, 'bad_request']] as const) {
+    const { payload } = await client.next(`the answer ${id}`, ({ stream, type }) => stream === id && type === types.data);
+    t.is((JSON.parse(payload.toString()) as { readonly code: string }).code, code);
+  }
+  t.is(origin.sockets.length, 0);
 });
 
 test('CONNECT for web sockets is not offered to HTTP/2', async (t) => {
