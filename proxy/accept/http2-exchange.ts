@@ -158,7 +158,12 @@ export class Http2ClientExchange implements Exchange, Transfer {
     if (waitForTrailers) {
       this.#hasTrailers = true;
       this.#stream.on('wantTrailers', () => {
-        this.#stream.sendTrailers(valuesByName(this.#trailers));
+        try {
+          this.#stream.sendTrailers(valuesByName(this.#trailers));
+        } catch {
+          // Node checks what we have checked; should it ever be stricter, that is one answer's end and not the worker's.
+          return this.#close(constants.NGHTTP2_INTERNAL_ERROR);
+        }
         // Node gives them to nghttp2 in an immediate of its own.
         setImmediate(this.#onWritten);
       });

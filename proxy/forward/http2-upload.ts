@@ -4,7 +4,7 @@ import { toSallyportError, type SallyportError } from '../../contracts/errors.ts
 import type { Permit } from '../enforce/permit.ts';
 import type { BodySink, Exchange, HeaderList } from '../exchange.ts';
 import { valuesByName } from '../wire/fields.ts';
-import { serialiseRequest } from '../wire/serialise.ts';
+import { endToEndFields, serialiseRequest } from '../wire/serialise.ts';
 import type { GateUser } from './metered-gate.ts';
 import { linesLength, requestFields } from './http2-heads.ts';
 import { MeteredItems } from './http2-metered.ts';
@@ -85,7 +85,12 @@ export class Http2Upload implements BodySink, GateUser {
     }
     stream.on('drain', () => { this.ready(); });
     stream.on('wantTrailers', () => {
-      stream.sendTrailers(valuesByName(this.#trailers));
+      try {
+        stream.sendTrailers(valuesByName(endToEndFields(this.#trailers)));
+      } catch (error) {
+        // As with the head; what is thrown here would end the worker.
+        return this.#user.unsendable(toSallyportError(error));
+      }
       this.#sent();
     });
     this.waitsForContinue = expects_continue;

@@ -206,3 +206,31 @@ test('a head that Node does not take ends that request, and those behind it go o
   t.like(wrong.client.refusal, { code: 'internal' });
   for (const { outcome } of right) t.like(await outcome, { kind: 'completed' });
 });
+
+test('trailers of a request that HTTP/2 has no place for are left out, and what Node does not take ends that request alone', async (t) => {
+  const came: unknown[] = [];
+  const origin = await startHttp2Origin(t, (stream) => {
+    stream.on('trailers', (_headers, _flags, raw: string[]) => { came.push([...raw]); });
+    stream.resume();
+    stream.on('end', () => {
+      // One that was reset ends as well.
+      if (stream.destroyed || stream.closed) return;
+      stream.respond({ ':status': 200 });
+      stream.end();
+    });
+  });
+  const { start } = startHttp2World(t);
+  const post = { method: 'POST', framing: { kind: 'chunked' } } as const;
+  const odd = start(origin.port, post);
+  await odd.client.send('body');
+  await odd.client.finish(['http2-settings', 'AAAA', 'x-sum', '1']);
+  t.like(await odd.outcome, { kind: 'completed' });
+  t.deepEqual(came, [['x-sum', '1']]);
+
+  const [wrong, right] = [start(origin.port, post), start(origin.port)];
+  await wrong.client.send('body');
+  // accept/ lets none such through.
+  await wrong.client.finish(['no name', '1']);
+  t.like(await wrong.outcome, { kind: 'failed', code: 'internal' });
+  t.like(await right.outcome, { kind: 'completed' });
+});
