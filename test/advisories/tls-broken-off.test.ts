@@ -5,6 +5,7 @@
  * Here the worker goes on whenever and however a client leaves, and each request that was let through has its one end in the record.
  */
 import test from 'ava';
+import type { ServerResponse } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { duplexPair } from 'node:stream';
 import { connect } from 'node:tls';
@@ -17,8 +18,9 @@ import { event } from '../helpers/wait.ts';
 
 const scene = fileTlsScene({
   respond: (_request, response) => {
-    response.write('x'.repeat(50_000));
-    setImmediate(() => { response.end('the end'); });
+    const answer = response as ServerResponse;
+    answer.write('x'.repeat(50_000));
+    setImmediate(() => { answer.end('the end'); });
   },
 });
 const host = (name: string): string => `${name}:${scene().site.port}`;
