@@ -10,9 +10,9 @@ import { connect as connectHttp2 } from 'node:http2';
 import type { FakeRun } from '../helpers/fake-control-plane.ts';
 import { handshakeFields } from '../helpers/web-socket.ts';
 import { flags, frame, headers, preface, rawClient, settings, types, type RawClient as RawHttp2 } from '../helpers/http2-frames.ts';
-import { head, loopback, RawClient } from '../helpers/proxy-worker.ts';
+import { head, loopback, RawClient, startProxyWorker } from '../helpers/proxy-worker.ts';
 import { askHttp2, connectTo, fileTlsScene, insideHttp1, insideHttp2, lookedInto, openTunnel, recordedRefusals, secureTunnel, tryTls, type TlsScene } from '../helpers/tls-scene.ts';
-import { within } from '../helpers/wait.ts';
+import { until, within } from '../helpers/wait.ts';
 
 const scene = fileTlsScene({ upgrade: (_request, socket) => { socket.end('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'); } });
 const forbidden = (): string => `other.test:${scene().site.port}`;
@@ -190,3 +190,18 @@ test('a budget that is used up is told inside', async (t) => {
   t.false(scene().site.requests.some(({ target }) => target === '/over'));
 });
 
+
+test('when nothing can be decided any more that is told inside, in the tunnels that are open and in those that are asked for', async (t) => {
+  const proxy = await startProxyWorker(t, { names: { 'site.test': ['127.0.0.1'] }, configuration: { upstream_ca: scene().authority.cert } });
+  const own = { ...scene(), proxy };
+  const run = await lookedInto(own);
+  const open = await insideHttp1(t, own, run);
+  const ask = async (client: RawClient): Promise<string | undefined> => (await client.send(head('/undecided', { host: allowed() })).answer()).code;
+  t.is(await ask(open), undefined);
+  proxy.control.snapshotMaxAgeMs = 300;
+  proxy.control.hangUp();
+  await until('the snapshot to be too old', async () => await ask(open) === 'snapshot_expired');
+  const before = scene().site.requests.filter(({ target }) => target === '/undecided').length;
+  t.is(await ask(await insideHttp1(t, own, run)), 'snapshot_expired');
+  t.is(scene().site.requests.filter(({ target }) => target === '/undecided').length, before);
+});
