@@ -96,7 +96,10 @@ export class ClientConnection implements ExchangeHost, Watched {
     this.#stream.destroy();
   };
 
-  readonly #onDrain = (): void => { this.#exchange?.drained(); };
+  readonly #onDrain = (): void => {
+    this.#exchange?.drained();
+    if (this.#phase === 'head') this.#pump();
+  };
 
   readonly #onClose = (): void => {
     this.#options.sweep.remove(this);
@@ -122,7 +125,7 @@ export class ClientConnection implements ExchangeHost, Watched {
       this.#pumping = false;
     }
     if (this.#phase === 'tunnel' || this.#phase === 'closing') return;
-    const full = this.#phase === 'busy' && this.#held !== undefined && this.#held.length > this.#options.limits.held_bytes;
+    const full = (this.#phase === 'busy' || this.#phase === 'head') && this.#held !== undefined && this.#held.length > this.#options.limits.held_bytes;
     if (full || (this.#phase === 'body' && this.#bodyPaused)) this.#stream.pause();
     else if (this.#stream.isPaused()) this.#stream.resume();
   }
@@ -130,7 +133,8 @@ export class ClientConnection implements ExchangeHost, Watched {
   /** Looks at the held bytes; false when there is nothing more to be done with them now. */
   #step(bytes: Buffer): boolean {
     switch (this.#phase) {
-      case 'head': return this.#readHead(bytes);
+      // Who does not read what was answered has nothing more answered: each refusal is 20 times its request, and would be held for ever.
+      case 'head': return !this.#stream.writableNeedDrain && this.#readHead(bytes);
       case 'body': return !this.#bodyPaused && this.#readBody(bytes);
       case 'drain': return this.#readBody(bytes);
       case 'closing':

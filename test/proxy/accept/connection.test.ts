@@ -1,4 +1,5 @@
 import test from 'ava';
+import { connect } from 'node:net';
 import type { Exchange } from '../../../proxy/exchange.ts';
 import { catalogueRefusal } from '../../../proxy/refusal.ts';
 import { until, within } from '../../helpers/wait.ts';
@@ -305,4 +306,36 @@ test('an h2c offer is dropped, a WebSocket offer is told', async (t) => {
   client.send(get('/', 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n') + get('/', 'Connection: Upgrade\r\nUpgrade: websocket\r\n'));
   await until('both answers', () => heads(client.text).length === 2);
   t.deepEqual(proxy.exchanges.map((exchange) => exchange.head.upgrade), [undefined, 'websocket']);
+});
+
+test('who pipelines and does not read is not read either, and loses nothing', async (t) => {
+  const all = 20_000;
+  let handled = 0;
+  const proxy = await startWireProxy(t, { handler: (exchange) => { handled++; return denied(exchange); } });
+  const socket = connect(proxy.port, '127.0.0.1');
+  t.teardown(() => { socket.destroy(); });
+  let answers = 0;
+  let closed = false;
+  socket.on('close', () => { closed = true; });
+  socket.pause();
+  socket.write(get('/').repeat(all));
+  // What the kernel takes for both of us, and then nobody goes on.
+  let before = -1;
+  await until('the proxy to wait', async () => {
+    const now = handled;
+    await new Promise((resolve) => { setTimeout(resolve, 300); });
+    const same = handled === before && now === before && handled > 0;
+    before = handled;
+    return same;
+  });
+  t.true(handled < all, `${handled} were answered to nobody`);
+  let text = '';
+  socket.setEncoding('latin1').on('data', (piece: string) => {
+    text = text.slice(-20) + piece;
+    answers += heads(text).length;
+    text = text.replaceAll('HTTP/1.1 403', '');
+  });
+  socket.resume();
+  await until('all answers', () => answers === all || closed);
+  t.is(answers, all);
 });
