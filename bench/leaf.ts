@@ -8,9 +8,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createSecureContext } from 'node:tls';
 import { systemClock } from '../contracts/clock.ts';
-import { openAuthorities } from '../proxy/intercept/authorities.ts';
+import { openAuthorities } from '../proxy/intercept/authority/authorities.ts';
 import { Leaves } from '../proxy/intercept/leaves.ts';
-import { leafMaker, toPem } from '../proxy/intercept/x509-certificate.ts';
+import { leafMaker, toPem } from '../proxy/intercept/x509/certificate.ts';
 
 /** Milliseconds, at the median. */
 const goal = 0.3;

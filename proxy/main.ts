@@ -2,7 +2,7 @@ import { flushCompileCache } from 'node:module';
 import { systemClock } from '../contracts/clock.ts';
 import { toProblem, toSallyportError, type SallyportError } from '../contracts/errors.ts';
 import { parseConfiguration } from './config.ts';
-import { systemRoots } from './forward/roots.ts';
+import { systemRoots } from './forward/tls/roots.ts';
 import { startLog } from './log.ts';
 import { signals, type Signals } from './signals.ts';
 import { startWorker, type Worker } from './worker.ts';

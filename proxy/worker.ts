@@ -26,7 +26,7 @@ import { FailedAttempts, refusalLimits } from './identify/attempts.ts';
 import { attributionOf } from './identify/identify.ts';
 import { ended } from './identify/rules.ts';
 import { InsideConnections } from './inside-connections.ts';
-import { openAuthorities } from './intercept/authorities.ts';
+import { openAuthorities } from './intercept/authority/authorities.ts';
 import { Leaves } from './intercept/leaves.ts';
 import { protocolsFor } from './intercept/protocols.ts';
 import { InternalRoute } from './internal/internal-route.ts';

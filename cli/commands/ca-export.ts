@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { SallyportError } from '../../contracts/errors.ts';
-import { readTrusted } from '../../proxy/intercept/authorities.ts';
+import { readTrusted } from '../../proxy/intercept/authority/authorities.ts';
 import { dataFolderOf, dataOption, example, jsonOption, printJson, type TargetOptions } from '../command.ts';
 import type { Environment } from '../config.ts';
 import { escapeText } from '../text.ts';

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { rotateAuthorities, viewAuthorities } from '../../proxy/intercept/authorities.ts';
-import { longestOverlapMs } from '../../proxy/intercept/authority-rules.ts';
+import { rotateAuthorities, viewAuthorities } from '../../proxy/intercept/authority/authorities.ts';
+import { longestOverlapMs } from '../../proxy/intercept/authority/rules.ts';
 import { parseAmount } from '../budget-option.ts';
 import { dataFolderOf, dataOption, example, jsonOption, printJson, printLines, type TargetOptions } from '../command.ts';
 import type { Environment } from '../config.ts';

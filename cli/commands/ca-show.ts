@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { viewAuthorities, type AuthorityView } from '../../proxy/intercept/authorities.ts';
+import { viewAuthorities, type AuthorityView } from '../../proxy/intercept/authority/authorities.ts';
 import { dataFolderOf, dataOption, example, jsonOption, printJson, printLines, type TargetOptions } from '../command.ts';
 import type { Environment } from '../config.ts';
 import { inspectDataFolder } from '../up/data-folder.ts';

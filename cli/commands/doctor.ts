@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { existsSync } from 'node:fs';
 import { SallyportError, toSallyportError } from '../../contracts/errors.ts';
-import { systemRoots } from '../../proxy/forward/roots.ts';
-import { viewAuthorities } from '../../proxy/intercept/authorities.ts';
+import { systemRoots } from '../../proxy/forward/tls/roots.ts';
+import { viewAuthorities } from '../../proxy/intercept/authority/authorities.ts';
 import { inspectHost, type HostCheck } from '../../sandbox/doctor.ts';
 import { apiOf, dataFolderOf, dataOption, example, jsonOption, printJson, printLines, type TargetOptions } from '../command.ts';
 import type { Environment } from '../config.ts';

@@ -1,11 +1,12 @@
 import type { Duplex } from 'node:stream';
 import { judgeFirstBytes, type FirstBytes } from '../describe/first-bytes.ts';
 import type { Form, Source } from '../exchange.ts';
-import { terminate, type Protocol, type TerminateOptions } from '../intercept/terminate.ts';
+import { terminate, type TerminateOptions } from '../intercept/terminate.ts';
 import { nowhere } from '../roster.ts';
+import type { Protocol } from '../wire/alpn.ts';
 import type { Sweep } from '../wire/sweep.ts';
 import { ClientConnection, type Handler } from './connection.ts';
-import { acceptHttp2 } from './http2-connection.ts';
+import { acceptHttp2 } from './http2/connection.ts';
 import type { AcceptLimits } from './limits.ts';
 import type { OnRefused } from './refused.ts';
 

@@ -1,9 +1,9 @@
 import type { SecureContext } from 'node:tls';
 import type { Clock } from '../../contracts/clock.ts';
 import type { Sweep } from '../wire/sweep.ts';
-import type { Http2Sessions } from './http2-sessions.ts';
+import type { Http2Sessions } from './http2/sessions.ts';
 import type { ForwardLimits } from './limits.ts';
-import type { TlsSessions } from './origin-sessions.ts';
+import type { TlsSessions } from './tls/sessions.ts';
 import type { UpstreamPool } from './pool.ts';
 
 /** What all connections to origins of one worker share. */

@@ -1,5 +1,5 @@
 import { SallyportError, type ErrorCode } from '../../contracts/errors.ts';
-import { tlsFailure } from './tls-failures.ts';
+import { tlsFailure } from './tls/failures.ts';
 
 /** Codes of the system by what they say of the other side; every other one is `upstream_reset`. */
 const codes: Readonly<Record<string, ErrorCode>> = {

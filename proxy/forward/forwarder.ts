@@ -4,13 +4,13 @@ import type { Outcome, Permit } from '../enforce/permit.ts';
 import type { Exchange } from '../exchange.ts';
 import type { Sweep } from '../wire/sweep.ts';
 import type { ForwardContext } from './context.ts';
-import { Http1Exchange } from './http-exchange.ts';
-import { Http2Exchange } from './http2-exchange.ts';
-import { Http2Sessions, type OriginOfRun } from './http2-sessions.ts';
+import { Http1Exchange } from './http1-exchange.ts';
+import { Http2Exchange } from './http2/exchange.ts';
+import { Http2Sessions, type OriginOfRun } from './http2/sessions.ts';
 import type { ForwardLimits } from './limits.ts';
-import { TlsSessions } from './origin-sessions.ts';
+import { TlsSessions } from './tls/sessions.ts';
 import { UpstreamPool } from './pool.ts';
-import { originContext } from './roots.ts';
+import { originContext } from './tls/roots.ts';
 import { Tunnel } from './tunnel.ts';
 
 export interface ForwarderOptions {

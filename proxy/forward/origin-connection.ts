@@ -1,11 +1,10 @@
 import { connect, type Socket } from 'node:net';
 import { toSallyportError } from '../../contracts/errors.ts';
 import type { Permit } from '../enforce/permit.ts';
+import type { Protocol } from '../wire/alpn.ts';
 import type { DialContext } from './context.ts';
 import { dial, type Dialling } from './dial.ts';
-import { secure } from './secure.ts';
-
-export type Protocol = 'h2' | 'http/1.1';
+import { secure } from './tls/secure.ts';
 
 /** A connection to an origin that nobody has spoken HTTP on yet. Bytes come by `data` once somebody listens. */
 export interface OriginConnection {

@@ -3,10 +3,10 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import type { Clock } from '../../contracts/clock.ts';
 import { SallyportError } from '../../contracts/errors.ts';
 import { canonicalHost } from '../../contracts/host.ts';
-import type { Authorities, Signer } from './authorities.ts';
-import { leafBackdateMs, leafLifeMs } from './authority-rules.ts';
+import type { Authorities, Signer } from './authority/authorities.ts';
+import { leafBackdateMs, leafLifeMs } from './authority/rules.ts';
 import { ContextCache } from './context-cache.ts';
-import { leafMaker, toPem } from './x509-certificate.ts';
+import { leafMaker, toPem } from './x509/certificate.ts';
 
 /** Contexts kept by a worker: some 30 KiB each. */
 const mostContexts = 1000;

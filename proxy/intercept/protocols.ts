@@ -1,4 +1,4 @@
-import type { Protocol } from './terminate.ts';
+import type { Protocol } from '../wire/alpn.ts';
 
 /**
  * What a client may choose from, the best first (RFC 7301), given what it offers: HTTP/2 where it is offered, unless the origin is known

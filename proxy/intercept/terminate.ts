@@ -1,9 +1,8 @@
 import type { Duplex } from 'node:stream';
 import { TLSSocket, type SecureContext } from 'node:tls';
 import { nowhere } from '../roster.ts';
+import type { Protocol } from '../wire/alpn.ts';
 import type { Sweep } from '../wire/sweep.ts';
-
-export type Protocol = 'h2' | 'http/1.1';
 
 export interface TerminateOptions {
   /** Holds the leaf and its key. */

@@ -59,3 +59,10 @@ export function hopsLeft({ method, headers }: Pick<RequestHead, 'method' | 'head
   if (values.length === 0) return undefined;
   return values.length === 1 && /^[0-9]{1,9}$/.test(values[0]!) ? Number(values[0]) : Number.NaN;
 }
+
+const lowerCaseName = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
+
+/** Names of HTTP/2 are tokens without capitals (RFC 9113, section 8.2.1). */
+export function isHttp2FieldName(name: string): boolean {
+  return lowerCaseName.test(name);
+}

@@ -9,7 +9,7 @@ import type { ServerResponse } from 'node:http';
 import { connect as connectHttp2 } from 'node:http2';
 import { duplexPair } from 'node:stream';
 import { connect } from 'node:tls';
-import { readTrusted } from '../../proxy/intercept/authorities.ts';
+import { readTrusted } from '../../proxy/intercept/authority/authorities.ts';
 import type { FakeRun } from '../helpers/fake-control-plane.ts';
 import { head } from '../helpers/proxy-worker.ts';
 import { captureHello } from '../helpers/tls-hello.ts';

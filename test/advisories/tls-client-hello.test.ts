@@ -13,7 +13,7 @@ import type { Socket } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { join } from 'node:path';
 import { writeFile } from 'node:fs/promises';
-import { readTrusted } from '../../proxy/intercept/authorities.ts';
+import { readTrusted } from '../../proxy/intercept/authority/authorities.ts';
 import { head, RawClient } from '../helpers/proxy-worker.ts';
 import type { FakeRun } from '../helpers/fake-control-plane.ts';
 import { startProcess } from '../helpers/process.ts';

@@ -12,7 +12,7 @@ import { createServer as createHttpServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { createServer, type TlsOptions } from 'node:tls';
 import { systemClock } from '../../contracts/clock.ts';
-import { openAuthorities, readTrusted } from '../../proxy/intercept/authorities.ts';
+import { openAuthorities, readTrusted } from '../../proxy/intercept/authority/authorities.ts';
 import { Leaves } from '../../proxy/intercept/leaves.ts';
 import { makeCertificate } from '../helpers/certificate.ts';
 import { head, loopback, RawClient } from '../helpers/proxy-worker.ts';

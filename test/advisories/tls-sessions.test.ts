@@ -10,7 +10,7 @@ import type { TLSSocket } from 'node:tls';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { writeFile } from 'node:fs/promises';
-import { readTrusted } from '../../proxy/intercept/authorities.ts';
+import { readTrusted } from '../../proxy/intercept/authority/authorities.ts';
 import type { FakeRun } from '../helpers/fake-control-plane.ts';
 import { startProcess } from '../helpers/process.ts';
 import { head, RawClient } from '../helpers/proxy-worker.ts';

@@ -5,7 +5,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createConnection, type AddressInfo, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { connect, type ConnectionOptions, type TlsOptions, type TLSSocket } from 'node:tls';
-import { readTrusted } from '../../proxy/intercept/authorities.ts';
+import { readTrusted } from '../../proxy/intercept/authority/authorities.ts';
 import type { FakeRun, FakeRunOptions } from './fake-control-plane.ts';
 import { fileLifetime, type Lifetime } from './lifetime.ts';
 import { head, loopback, RawClient, runSocket, startProxyWorker, type ProxyWorker, type ProxyWorkerOptions } from './proxy-worker.ts';

@@ -107,7 +107,7 @@ const packages: Readonly<Record<string, { readonly where: RegExp; readonly files
   koa: { where: /^control-plane\/(?:http\/|[^/]+\.ts$|[^/]+\/routes\.ts$)/ },
   '@koa/router': { where: /^control-plane\/(?:http\/|[^/]+\.ts$|[^/]+\/routes\.ts$)/ },
   // Also where bytes from outside a process are read: the API's edge, the worker's own disk, policy folders.
-  zod: { where: /^(?:contracts\/|engine\/|control-plane\/(?:http\/|[^/]+\/routes\.ts$)|proxy\/record\/|proxy\/intercept\/authority-state\.ts$|.*\/config\.ts$)/ },
+  zod: { where: /^(?:contracts\/|engine\/|control-plane\/(?:http\/|[^/]+\/routes\.ts$)|proxy\/record\/|proxy\/intercept\/authority\/state\.ts$|.*\/config\.ts$)/ },
   commander: { where: /^cli\// },
   pino: { where: /^(?:.*\/main\.ts$|.*\/log\.ts$)/ },
   ava: { where: /^test\// },

@@ -8,7 +8,7 @@ import { dirname, join } from 'node:path';
 import { TLSSocket } from 'node:tls';
 import type { ExecutionContext } from 'ava';
 import { systemClock } from '../../../contracts/clock.ts';
-import { openAuthorities, readTrusted } from '../../../proxy/intercept/authorities.ts';
+import { openAuthorities, readTrusted } from '../../../proxy/intercept/authority/authorities.ts';
 import { Leaves } from '../../../proxy/intercept/leaves.ts';
 import { certificatesOf } from '../../../sandbox/trust/certificates.ts';
 import { probe, runInJail, type JailOptions } from '../../helpers/jail.ts';
