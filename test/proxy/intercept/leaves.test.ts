@@ -196,7 +196,7 @@ test('a flood of names takes no more memory than the cache', async (t) => {
   // In a process of its own, which nothing else fills. Left to the collector, the same flood takes 90 MiB, with what is dropped given back 8.
   const flood = startProcess(t, process.execPath, ['--disable-warning=ExperimentalWarning', '--input-type=module', '-e', `
     import { systemClock } from ${from('contracts/clock.ts')};
-    import { openAuthorities } from ${from('proxy/intercept/authorities.ts')};
+    import { openAuthorities } from ${from('proxy/intercept/authority/authorities.ts')};
     import { Leaves } from ${from('proxy/intercept/leaves.ts')};
     const leaves = new Leaves(openAuthorities(${JSON.stringify(data)}, systemClock), systemClock, 100);
     for (let name = 0; name < 500; name++) leaves.secureContext('a' + name + '.test', 'run_a');

@@ -83,7 +83,7 @@ function waitingScript(data: string, barrier: string, what: string): string {
     const data = ${JSON.stringify(data)};
     console.log('waits');
     const look = () => {
-      if (!existsSync(${JSON.stringify(barrier)})) return setImmediate(look);
+      if (!existsSync(${JSON.stringify(barrier)})) return setTimeout(look, 1);
       ${what}
     };
     look();`;
