@@ -2,7 +2,7 @@ import { SallyportError } from '../contracts/errors.ts';
 import { acceptInside, type InsideConnection, type InsideOptions, type Other } from './accept/inside.ts';
 import type { AcceptLimits } from './accept/limits.ts';
 import type { OnRefused } from './accept/refused.ts';
-import type { Handler } from './accept/connection.ts';
+import type { Handler } from './accept/connection-options.ts';
 import { coreDenial, denialOf, type Denial } from './denial.ts';
 import type { Egress } from './describe/egress.ts';
 import { needsInterception } from './enforce/verdict.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { runSocketName } from '../contracts/run-socket.ts';
 import { toSallyportError } from '../contracts/errors.ts';
 import { createListener, type Listener, type ListenerOptions } from './accept/listener.ts';
-import type { Handler } from './accept/connection.ts';
+import type { Handler } from './accept/connection-options.ts';
 import type { LiveRun } from './runs.ts';
 import { signals } from './signals.ts';
 

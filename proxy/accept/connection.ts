@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import type { BodySink, Exchange, Form, Source } from '../exchange.ts';
+import type { BodySink } from '../exchange.ts';
 import { catalogueRefusal } from '../refusal.ts';
 import { bodyReader, type BodyReader } from '../wire/body.ts';
 import { HeadCollector } from '../wire/head-collector.ts';
@@ -7,25 +7,13 @@ import { judgeTrailers, type BadHead } from '../wire/head-rules.ts';
 import { nowhere } from '../roster.ts';
 import { Output } from '../wire/output.ts';
 import { RequestHeads } from '../wire/repeated-head.ts';
-import type { Sweep, Watched } from '../wire/sweep.ts';
+import type { Watched } from '../wire/sweep.ts';
 import { ClientExchange, type BodyState, type ExchangeHost } from './client-exchange.ts';
 import { closeCut } from './close-cut.ts';
+import type { ConnectionOptions, Handler } from './connection-options.ts';
 import { classify } from './forms.ts';
-import { recordedAs, type OnRefused } from './refused.ts';
-import type { AcceptLimits } from './limits.ts';
+import { recordedAs } from './refused.ts';
 import { serialiseRefusal } from './refusal.ts';
-
-/** Answers every exchange, by `refuse`, by `openTunnel` or through `forward/`. One left unanswered is refused as `internal`. */
-export type Handler = (exchange: Exchange) => Promise<void>;
-
-export interface ConnectionOptions {
-  readonly source: Source;
-  /** Set for HTTP inside a CONNECT. */
-  readonly inside: Extract<Form, { kind: 'inside' }> | undefined;
-  readonly limits: AcceptLimits;
-  readonly sweep: Sweep;
-  readonly onRefused?: OnRefused;
-}
 
 /**
  * `head`: a request may come; `busy`: one is being answered and its body isn't wanted now; `body`: its body flows; `drain`: the rest
@@ -119,12 +107,20 @@ export class ClientConnection implements ExchangeHost, Watched {
   #pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
+    let steps = 0;
+    const most = this.#options.limits.steps_a_turn;
     try {
-      while (this.#held !== undefined && this.#step(this.#held));
+      while (this.#held !== undefined && steps < most && this.#step(this.#held)) steps++;
     } finally {
       this.#pumping = false;
     }
     if (this.#phase === 'tunnel' || this.#phase === 'closing') return;
+    if (steps === most) {
+      // Others have their turns, too, while one pipelines.
+      this.#stream.pause();
+      setImmediate(() => { if (!this.#stream.destroyed) this.#pump(); });
+      return;
+    }
     const full = (this.#phase === 'busy' || this.#phase === 'head') && this.#held !== undefined && this.#held.length > this.#options.limits.held_bytes;
     if (full || (this.#phase === 'body' && this.#bodyPaused)) this.#stream.pause();
     else if (this.#stream.isPaused()) this.#stream.resume();

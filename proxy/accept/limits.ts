@@ -16,6 +16,8 @@ export interface AcceptLimits {
   readonly linger_ms: number;
   /** Bytes of pipelined requests held while one is answered; then the connection is not read until it is. */
   readonly held_bytes: number;
+  /** Pieces of requests (a head, what has come of a body) that one connection has looked at before others have their turn. */
+  readonly steps_a_turn: number;
   /** Rest of a request body that is read and dropped after a refusal, so that the connection stays usable. */
   readonly drained_bytes: number;
   /** For the first bytes inside a CONNECT that we look into; servers that speak first never send any. */
@@ -31,6 +33,7 @@ export const acceptLimits: AcceptLimits = {
   stop_idle_ms: 1_000,
   linger_ms: 2_000,
   held_bytes: 65_536,
+  steps_a_turn: 64,
   drained_bytes: 65_536,
   first_bytes_ms: 10_000,
 };

@@ -7,7 +7,7 @@ import type { SpendableMeter } from '../../contracts/budget.ts';
 import { ConnectionCaps } from '../../proxy/accept/caps.ts';
 import { acceptLimits, type AcceptLimits } from '../../proxy/accept/limits.ts';
 import { createListener, type Listener, type ListenerSource } from '../../proxy/accept/listener.ts';
-import type { Handler } from '../../proxy/accept/connection.ts';
+import type { Handler } from '../../proxy/accept/connection-options.ts';
 import { makePermit, type Outcome, type Permit, type Spending } from '../../proxy/enforce/permit.ts';
 import { Stop } from '../../proxy/enforce/stop.ts';
 import type { Exchange } from '../../proxy/exchange.ts';

@@ -6,7 +6,7 @@ import { catalogueRefusal } from '../../refusal.ts';
 import { nowhere } from '../../roster.ts';
 import { keepSessionFor } from '../../wire/http2-handles.ts';
 import type { Watched } from '../../wire/sweep.ts';
-import type { ConnectionOptions, Handler } from '../connection.ts';
+import type { ConnectionOptions, Handler } from '../connection-options.ts';
 import { classify } from '../forms.ts';
 import { Allowance } from './allowance.ts';
 import { Http2ClientExchange, type Http2Host } from './exchange.ts';

@@ -90,6 +90,24 @@ test('pipelined requests are handled one after the other and answered in order',
   t.is(open.length, 50);
 });
 
+test('one that pipelines has a bounded number of its requests looked at before others have their turn', async (t) => {
+  let [seen, inTurn, most] = [0, 0, 0];
+  const proxy = await startWireProxy(t, {
+    accept: { steps_a_turn: 8 },
+    handler: (exchange) => {
+      seen++;
+      if (inTurn++ === 0) setImmediate(() => { most = Math.max(most, inTurn); inTurn = 0; });
+      exchange.refuse(catalogueRefusal('policy_denied', 'no'));
+      return Promise.resolve();
+    },
+  });
+  const client = await proxy.connect();
+  client.send(get('/').repeat(500));
+  await until('all answers', () => heads(client.text).length === 500);
+  t.is(seen, 500);
+  t.true(most <= 16, `${most} in one turn`);
+});
+
 test('ten thousand pipelined refusals neither overflow the stack nor are lost', async (t) => {
   const proxy = await startWireProxy(t, { handler: (exchange) => { exchange.refuse(catalogueRefusal('policy_denied', 'no')); return Promise.resolve(); } });
   const client = await proxy.connect();

@@ -1,7 +1,7 @@
 import { connect, constants } from 'node:http2';
 import test from 'ava';
 import { catalogueRefusal } from '../../../../proxy/refusal.ts';
-import type { Handler } from '../../../../proxy/accept/connection.ts';
+import type { Handler } from '../../../../proxy/accept/connection-options.ts';
 import { codes, flags, frame, get, headBlock, headers, hpackInteger, literal, number32, rawConnect, reset, settings, types, type RawClient } from '../../../helpers/http2-frames.ts';
 import { event, within } from '../../../helpers/wait.ts';
 import { answer, startHttp2 } from './world.ts';

@@ -6,7 +6,7 @@ import { makeCertificate } from '../../../helpers/certificate.ts';
 import { codes, flags, frame, get, headers, number32, preface, rawClient, settings, types } from '../../../helpers/http2-frames.ts';
 import { event, within } from '../../../helpers/wait.ts';
 import { answer, answerHead, answerLarge, bodyOf, startHttp2 } from './world.ts';
-import type { Handler } from '../../../../proxy/accept/connection.ts';
+import type { Handler } from '../../../../proxy/accept/connection-options.ts';
 
 const megabyte = 1_000_000;
 

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Handler } from '../../../../proxy/accept/connection.ts';
+import type { Handler } from '../../../../proxy/accept/connection-options.ts';
 import { catalogueRefusal } from '../../../../proxy/refusal.ts';
 import { makeCertificate } from '../../../helpers/certificate.ts';
 import { needs } from '../../../helpers/needs.ts';

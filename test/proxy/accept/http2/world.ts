@@ -2,7 +2,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { createSecureContext, TLSSocket } from 'node:tls';
 import type { ExecutionContext } from 'ava';
 import { systemClock, type Clock } from '../../../../contracts/clock.ts';
-import type { Handler } from '../../../../proxy/accept/connection.ts';
+import type { Handler } from '../../../../proxy/accept/connection-options.ts';
 import { acceptHttp2 } from '../../../../proxy/accept/http2/connection.ts';
 import { acceptLimits, type AcceptLimits } from '../../../../proxy/accept/limits.ts';
 import type { Refused } from '../../../../proxy/accept/refused.ts';
