@@ -36,6 +36,8 @@ export class ClientConnection implements ExchangeHost, Watched {
   /** Bytes that can't be looked at yet. */
   #held: Buffer | undefined;
   #pumping = false;
+  /** Since bytes came, or since others have had their turn. */
+  #steps = 0;
   #reader: BodyReader | undefined;
   #sink: BodySink | undefined;
   #bodyPaused = false;
@@ -73,6 +75,7 @@ export class ClientConnection implements ExchangeHost, Watched {
 
   readonly #onData = (bytes: Buffer): void => {
     if (this.#phase === 'closing') return;
+    this.#steps = 0;
     this.#held = this.#held === undefined ? bytes : Buffer.concat([this.#held, bytes]);
     this.#pump();
   };
@@ -107,23 +110,28 @@ export class ClientConnection implements ExchangeHost, Watched {
   #pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
-    let steps = 0;
-    const most = this.#options.limits.steps_a_turn;
+    const { steps_a_turn } = this.#options.limits;
     try {
-      while (this.#held !== undefined && steps < most && this.#step(this.#held)) steps++;
+      while (this.#held !== undefined && this.#steps < steps_a_turn && this.#step(this.#held)) this.#steps++;
     } finally {
       this.#pumping = false;
     }
     if (this.#phase === 'tunnel' || this.#phase === 'closing') return;
-    if (steps === most) {
-      // Others have their turns, too, while one pipelines.
-      this.#stream.pause();
-      setImmediate(() => { if (!this.#stream.destroyed) this.#pump(); });
-      return;
-    }
+    if (this.#steps >= steps_a_turn) return this.#wait();
     const full = (this.#phase === 'busy' || this.#phase === 'head') && this.#held !== undefined && this.#held.length > this.#options.limits.held_bytes;
     if (full || (this.#phase === 'body' && this.#bodyPaused)) this.#stream.pause();
     else if (this.#stream.isPaused()) this.#stream.resume();
+  }
+
+  /** Others have their turns, too, while one pipelines. */
+  #wait(): void {
+    this.#stream.pause();
+    if (this.#steps === Infinity) return;
+    this.#steps = Infinity;
+    setImmediate(() => {
+      this.#steps = 0;
+      if (!this.#stream.destroyed) this.#pump();
+    });
   }
 
   /** Looks at the held bytes; false when there is nothing more to be done with them now. */
@@ -207,13 +215,9 @@ export class ClientConnection implements ExchangeHost, Watched {
     else if (this.#phase === 'drain') this.#next();
   }
 
-  get keepsAlive(): boolean {
-    return this.#clientKeepsAlive && !this.#stopping;
-  }
+  get keepsAlive(): boolean { return this.#clientKeepsAlive && !this.#stopping; }
 
-  get restIsSmall(): boolean {
-    return this.#bodyLeft <= this.#options.limits.drained_bytes;
-  }
+  get restIsSmall(): boolean { return this.#bodyLeft <= this.#options.limits.drained_bytes; }
 
   get hasMore(): boolean { return this.#held !== undefined; }
 

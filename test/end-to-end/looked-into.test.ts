@@ -85,7 +85,7 @@ test.serial('a run without a jail is looked into only when it is asked for, and 
 
   const created = await installation.command(['runs', 'create', '--intercept', ...allowed(), '--env']);
   t.notRegex(created.stdout, /trust our authority/, 'what a shell evaluates is left alone');
-  t.regex(created.stderr, /trust our authority[^]*sallyport ca export --out sallyport-ca\.pem[^]*NODE_EXTRA_CA_CERTS[^]*CURL_CA_BUNDLE/);
+  t.regex(created.stderr, /trust our authority[^]*sallyport ca export --data '[^']+' --out sallyport-ca\.pem[^]*NODE_EXTRA_CA_CERTS[^]*CURL_CA_BUNDLE/);
   const folder = await temporaryFolder(t);
   const exported = await installation.command(['ca', 'export', '--out', join(folder, 'sallyport-ca.pem')]);
   t.is(exported.code, 0, exported.stderr);

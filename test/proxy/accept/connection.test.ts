@@ -90,15 +90,15 @@ test('pipelined requests are handled one after the other and answered in order',
   t.is(open.length, 50);
 });
 
-test('one that pipelines has a bounded number of its requests looked at before others have their turn', async (t) => {
+for (const later of [false, true]) test(`one that pipelines has a bounded number of its requests looked at before others have their turn, answered ${later ? 'a moment later' : 'at once'}`, async (t) => {
   let [seen, inTurn, most] = [0, 0, 0];
   const proxy = await startWireProxy(t, {
     accept: { steps_a_turn: 8 },
-    handler: (exchange) => {
+    handler: async (exchange) => {
       seen++;
+      if (later) await undefined;
       if (inTurn++ === 0) setImmediate(() => { most = Math.max(most, inTurn); inTurn = 0; });
       exchange.refuse(catalogueRefusal('policy_denied', 'no'));
-      return Promise.resolve();
     },
   });
   const client = await proxy.connect();
