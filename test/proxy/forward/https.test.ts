@@ -9,6 +9,7 @@ import { startUpstreamProxy } from '../../helpers/upstream-proxy.ts';
 import { until } from '../../helpers/wait.ts';
 import { frame, handshakeFields, switching } from '../../helpers/web-socket.ts';
 import { heldBytes, startOrigin, startWireProxy, TestBudget, type Peer, type WireProxyOptions } from '../wire-world.ts';
+import { talkAsWebSocket } from './web-socket-talk.ts';
 
 const file = fileLifetime();
 let authority: TestAuthority;
@@ -135,18 +136,7 @@ test('a WebSocket is a tunnel in TLS, counted to the byte, and each side closes 
   }, { permit: ({ head }) => ({ upgrade: head.upgrade === undefined ? undefined : upgradeOf(head) }) });
   client.send(`${start('GET', '/chat')}${handshakeFields.join('\r\n')}\r\n\r\n`);
   await client.hears('early');
-  client.forget();
-  const peer = origin.peers[0]!;
-  client.send(frame('hello', true));
-  await until('the frame', () => peer.bytes.length === heads[0]!.length + 11);
-  peer.send(frame('hello', false));
-  await until('the answer', () => client.bytes.length === 7);
-  client.socket.end();
-  await peer.ends();
-  peer.send('late');
-  await client.hears('late');
-  peer.socket.end();
-  await client.ends();
+  await talkAsWebSocket(client, origin.peers[0]!, heads[0]!.length);
   t.like(await proxy.outcome(0), { kind: 'completed', status: 101, bytes_out: heads[0]!.length + 11, bytes_in: switching.length + 18, http_version: '1.1', tls: { version: 'TLSv1.3', resumed: false } });
 });
 

@@ -8,6 +8,7 @@ import { Stop } from '../../../proxy/enforce/stop.ts';
 import { until } from '../../helpers/wait.ts';
 import { echo, frame, handshakeFields, readFrames, switching } from '../../helpers/web-socket.ts';
 import { onHeads, permitFor, startOrigin, startWireProxy, TestBudget, type Origin, type Peer, type PermitFields, type WireProxy } from '../wire-world.ts';
+import { talkAsWebSocket } from './web-socket-talk.ts';
 
 type Answer = string | Buffer | ((peer: Peer, head: string) => void);
 
@@ -55,18 +56,7 @@ test('a handshake is passed on written by us, its 101 as well, and then bytes go
   await client.hears('\r\n\r\n');
   t.is(client.text, `HTTP/1.1 101 Switching Protocols\r\n${switching.split('\r\n')[3]}\r\nX-Kept: yes\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
   t.is(heads[0], `GET /chat?x HTTP/1.1\r\nHost: origin.test:${origin.port}\r\n${handshakeFields.slice(2).join('\r\n')}\r\nSec-WebSocket-Protocol: chat\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`);
-  client.forget();
-  const peer = await origin.peer(0);
-  client.send(frame('hello', true));
-  await until('the frame', () => peer.bytes.length === heads[0]!.length + 11);
-  peer.send(frame('hello', false));
-  await until('the echo', () => client.bytes.length === 7);
-  client.socket.end();
-  await peer.ends();
-  peer.send('late');
-  await client.hears('late');
-  peer.socket.end();
-  await client.ends();
+  await talkAsWebSocket(client, await origin.peer(0), heads[0]!.length);
   t.like(await proxy.outcome(0), { kind: 'completed', status: 101, bytes_out: heads[0]!.length + 11, bytes_in: `${switching}Keep-Alive: x\r\nContent-Length: 0\r\nX-Kept: yes\r\n`.length + 11 });
   t.is(proxy.outcomes[0]!.response_headers.includes('X-Kept'), true);
 });

@@ -5,31 +5,16 @@ import test from 'ava';
 import { makeCertificate } from '../../../helpers/certificate.ts';
 import { codes, flags, frame, get, headers, number32, preface, rawClient, settings, types } from '../../../helpers/http2-frames.ts';
 import { event, within } from '../../../helpers/wait.ts';
-import { answer, answerHead, answerLarge, bodyOf, startHttp2 } from './world.ts';
+import { answer, answerLarge, bodyOf, echoPieces, startHttp2 } from './world.ts';
 import type { Handler } from '../../../../proxy/accept/connection-options.ts';
 
 const megabyte = 1_000_000;
 
 const handler: Handler = async (exchange) => {
-  const { head, transfer } = exchange;
+  const { head } = exchange;
   if (head.target === '/large') return await answerLarge(exchange, 30 * megabyte);
   if (head.target === '/count') return answer(exchange, String((await bodyOf(exchange)).body.length));
-  await new Promise<void>((resolve) => {
-    transfer.begin(answerHead(200, []));
-    transfer.flush();
-    transfer.readBody({
-      data: (bytes) => {
-        transfer.write(bytes);
-        transfer.flush();
-        return true;
-      },
-      end: () => {
-        transfer.end([]);
-        resolve();
-      },
-      fail: () => { /* It does not. */ },
-    });
-  });
+  await echoPieces(exchange);
 };
 
 const read = (session: ClientHttp2Session, path: string, body?: Buffer): Promise<Buffer> => within(path, new Promise((resolve, reject) => {

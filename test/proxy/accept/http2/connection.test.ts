@@ -3,7 +3,7 @@ import test, { type ExecutionContext } from 'ava';
 import { makeCertificate } from '../../../helpers/certificate.ts';
 import { flags, frame, get, headers, rawConnect, reset, types } from '../../../helpers/http2-frames.ts';
 import { event, until, within } from '../../../helpers/wait.ts';
-import { answer, answerHead, bodyOf, startHttp2, type Http2World } from './world.ts';
+import { answer, answerHead, bodyOf, echoPieces, startHttp2, type Http2World } from './world.ts';
 
 interface Answered {
   readonly status: number;
@@ -265,23 +265,7 @@ test('who waits for 100 gets it when somebody reads, and not with a refusal', as
 });
 
 test('both sides talk at once, and trailers come after the last word', async (t) => {
-  const world = await startHttp2(t, (exchange) => new Promise((resolve) => {
-    const { transfer } = exchange;
-    transfer.begin(answerHead(200, ['content-type', 'application/grpc']));
-    transfer.flush();
-    transfer.readBody({
-      data: (bytes) => {
-        transfer.write(bytes);
-        transfer.flush();
-        return true;
-      },
-      end: () => {
-        transfer.end(['grpc-status', '0']);
-        resolve();
-      },
-      fail: () => { /* It does not. */ },
-    });
-  }));
+  const world = await startHttp2(t, (exchange) => echoPieces(exchange, ['content-type', 'application/grpc'], ['grpc-status', '0']));
   const stream = client(t, world).request({ ':path': '/', ':method': 'POST', ':authority': 'api.test', te: 'trailers' });
   await event('the head', stream, 'response');
   for (const word of ['one', 'two', 'three']) {

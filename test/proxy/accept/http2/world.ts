@@ -120,3 +120,23 @@ export function bodyOf(exchange: Exchange): Promise<{ readonly body: Buffer; rea
     });
   });
 }
+
+/** Answers each piece of the request's body as it comes. */
+export function echoPieces({ transfer }: Exchange, headers: HeaderList = [], trailers: HeaderList = []): Promise<void> {
+  return new Promise((resolve) => {
+    transfer.begin(answerHead(200, headers));
+    transfer.flush();
+    transfer.readBody({
+      data: (bytes) => {
+        transfer.write(bytes);
+        transfer.flush();
+        return true;
+      },
+      end: () => {
+        transfer.end(trailers);
+        resolve();
+      },
+      fail: () => { /* It does not. */ },
+    });
+  });
+}
